@@ -1,0 +1,1 @@
+"""The embedded towns: simulated places to drive in. They are not reality, and pages that score them say so."""
