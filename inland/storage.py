@@ -1,9 +1,9 @@
 """Where a site's bytes live: a local folder, or an S3 bucket by URL. With border/ledger.py the only file that
 opens a path or an endpoint of a site.
 
-A local write is atomic and durable: the bytes go to ``scratch/``, are synced, take their name in one step, and
-the folder is synced after. Local writes use the system's calls and not obstore, which makes no fsync and hides
-ENOSPC.
+A local write is atomic and durable: the bytes go to ``scratch/``, are synced, take their name in one step,
+and the folder is synced after. Local writes use the system's calls and not obstore, which makes no fsync and
+hides ENOSPC.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Storage:
         """Write ``data`` under ``key``: all of it or nothing, durable when this returns.
 
         ``if_absent`` leaves an object that is there as it is and returns False. ``private`` makes a local
-        file readable by its owner alone. Raises NoSpace where the disk is full (nothing half-written is left).
+        file readable by its owner alone. Raises NoSpace where the disk is full: nothing half-written is left.
         """
         if not self.is_local:
             return self._put_remote(key, data, if_absent)
