@@ -1,0 +1,151 @@
+"""Configurations of training: functions that return dataclasses. Every knob is a field, and has its reason here.
+
+A user's own network plugs in by ``Recipe.make_model``, an import string ``module:function``; the function takes
+``(cameras, frames)`` and returns a `torch.nn.Module` with the face of `inland.model.Network`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from inland.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInput:
+    """One camera as a network takes it: the recorded picture, the rows kept, the whole-number shrink.
+
+    The kept rows ``top_px:bottom_px`` are averaged over ``shrink`` x ``shrink`` pixels. ``mirrored`` flips the
+    picture left to right, so that two cameras that look along the two sides can share one set of weights.
+    ``encoder`` names that set.
+    """
+
+    name: str
+    width_px: int
+    height_px: int
+    top_px: int
+    bottom_px: int
+    shrink: int = 1
+    mirrored: bool = False
+    encoder: str = "front"
+
+    @property
+    def input_px(self) -> tuple[int, int]:
+        """Height and width after crop and shrink."""
+        return (self.bottom_px - self.top_px) // self.shrink, self.width_px // self.shrink
+
+
+@dataclass(frozen=True, slots=True)
+class FrameWeights:
+    """How often a frame is drawn in an epoch, relative to 1. Where several apply, the largest counts.
+
+    A standing frame that none of the others names is thinned: thousands of pictures of one red light teach that
+    the speed stays what it was. The values are those of the measured prototype (docs/decisions).
+    """
+
+    standing: float = 0.1
+    hard_brake: float = 4.0
+    take_over: float = 4.0
+    recovering: float = 2.0
+    turning: float = 2.0
+    starting: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """What each output's error counts, each in the scaled units of `inland.model.SCALES`."""
+
+    curvature: float = 1.0
+    acceleration: float = 1.0
+    trajectory: float = 0.25
+    steering: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One configuration of curation and training. All of it enters the digest of what comes out.
+
+    ``depth`` is the one dial of the network's size. ``frames`` pictures of each camera, ``history_step_s``
+    apart. ``speed_dropout`` hides the speed and ``camera_dropout`` one camera other than the first, in that
+    share of the samples: a network that sees its own speed learns to keep it. ``image_jitter`` is the largest
+    relative change of brightness and contrast. ``average`` is the decay of the exponential mean of the weights
+    that is what ships (0: the last weights).
+    """
+
+    name: str
+    cameras: tuple[CameraInput, ...]
+    depth: int = 0
+    frames: int = 2
+    history_step_s: float = 0.5
+    steps: int = 1000
+    batch: int = 128
+    learning_rate: float = 2e-3
+    warmup_steps: int = 50
+    weight_decay: float = 0.02
+    average: float = 0.99
+    speed_dropout: float = 0.3
+    camera_dropout: float = 0.05
+    image_jitter: float = 0.15
+    frame_weights: FrameWeights = FrameWeights()
+    loss_weights: LossWeights = LossWeights()
+    held_out: float = 0.15
+    seed: int = 1
+    threads: int = 0
+    checkpoint_steps: int = 100
+    make_model: str = "inland.model:make_network"
+
+    def with_(self, **changes: object) -> Recipe:
+        """A copy with some fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+
+TOWN_CAMERAS = (
+    # Rows 28:124 hold signal heads from 8 m on and the road from 3 m on: the camera looks level, 1.5 m up.
+    CameraInput("front", 256, 144, 28, 124),
+    CameraInput("left", 128, 72, 20, 68, encoder="side"),
+    CameraInput("right", 128, 72, 20, 68, mirrored=True, encoder="side"),
+)
+
+
+def base() -> Recipe:
+    """The towns' rig, from scratch: the driver that a fleet starts with."""
+    return Recipe("base", TOWN_CAMERAS)
+
+
+def local() -> Recipe:
+    """The towns' rig, on from a driver that exists: gentler steps, fewer of them."""
+    return Recipe("local", TOWN_CAMERAS, steps=1000, learning_rate=1e-3)
+
+
+def quick() -> Recipe:
+    """The path only: too little training to drive."""
+    return Recipe("quick", TOWN_CAMERAS, steps=40, batch=32, warmup_steps=5)
+
+
+def udacity() -> Recipe:
+    """The centre camera of the Udacity simulator: 320x160, without sky and bonnet."""
+    camera = CameraInput("center", 320, 160, 56, 136, shrink=2)
+    return Recipe("udacity", (camera,), steps=400, batch=64, frames=1, image_jitter=0.3)
+
+
+def tub() -> Recipe:
+    """A Donkeycar: one camera 160x120, no speed."""
+    camera = CameraInput("camera", 160, 120, 40, 120, shrink=2)
+    return Recipe("tub", (camera,), steps=400, batch=64, frames=1, image_jitter=0.3)
+
+
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    "base": base,
+    "local": local,
+    "quick": quick,
+    "udacity": udacity,
+    "tub": tub,
+}
+
+
+def get(name: str) -> Recipe:
+    """The recipe of that name. Raises BadInput that lists the names."""
+    if name not in RECIPES:
+        raise BadInput(f"no recipe {name!r}", remedy=f"one of: {', '.join(RECIPES)}")
+    return RECIPES[name]()
