@@ -132,7 +132,7 @@ class ModelDriver:
             if name in self._shapes and image.shape != (*self._shapes[name], 3):
                 height, width = self._shapes[name]
                 raise BadInput(
-                    f"camera {name!r} has {image.shape[1]}x{image.shape[0]}, the model takes {width}x{height}",
+                    f"camera {name!r}: {image.shape[1]}x{image.shape[0]}, the model takes {width}x{height}",
                     place="manifest.json: cameras",
                     remedy="drive it on the rig that it was trained for",
                 )

@@ -1,7 +1,7 @@
-"""Configurations of training: functions that return dataclasses. Every knob is a field, and has its reason here.
+"""Configurations of training: functions that return dataclasses. Each knob is a field with its reason.
 
-A user's own network plugs in by ``Recipe.make_model``, an import string ``module:function``; the function takes
-``(cameras, frames)`` and returns a `torch.nn.Module` with the face of `inland.model.Network`.
+A user's own network plugs in by ``Recipe.make_model``, an import string ``module:function``; the function
+takes ``(cameras, frames)`` and returns a `torch.nn.Module` with the face of `inland.model.Network`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from inland.errors import BadInput
 class CameraInput:
     """One camera as a network takes it: the recorded picture, the rows kept, the whole-number shrink.
 
-    The kept rows ``top_px:bottom_px`` are averaged over ``shrink`` x ``shrink`` pixels. ``mirrored`` flips the
-    picture left to right, so that two cameras that look along the two sides can share one set of weights.
-    ``encoder`` names that set.
+    The kept rows ``top_px:bottom_px`` are averaged over ``shrink`` x ``shrink`` pixels. ``mirrored`` flips
+    the picture left to right, so that two cameras that look along the two sides can share one set of
+    weights. ``encoder`` names that set.
     """
 
     name: str
@@ -40,8 +40,8 @@ class CameraInput:
 class FrameWeights:
     """How often a frame is drawn in an epoch, relative to 1. Where several apply, the largest counts.
 
-    A standing frame that none of the others names is thinned: thousands of pictures of one red light teach that
-    the speed stays what it was. The values are those of the measured prototype (docs/decisions).
+    A standing frame that none of the others names is thinned: thousands of pictures of one red light teach
+    that the speed stays what it was. The values are those of the measured prototype (docs/decisions).
     """
 
     standing: float = 0.1
@@ -69,8 +69,8 @@ class Recipe:
     ``depth`` is the one dial of the network's size. ``frames`` pictures of each camera, ``history_step_s``
     apart. ``speed_dropout`` hides the speed and ``camera_dropout`` one camera other than the first, in that
     share of the samples: a network that sees its own speed learns to keep it. ``image_jitter`` is the largest
-    relative change of brightness and contrast. ``average`` is the decay of the exponential mean of the weights
-    that is what ships (0: the last weights).
+    relative change of brightness and contrast. ``average`` is the decay of the exponential mean of the
+    weights that is what ships (0: the last weights).
     """
 
     name: str
