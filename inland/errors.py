@@ -43,9 +43,7 @@ class InlandError(Exception):
         return (_rebuild, (type(self), self.message, self.place, self.remedy, self.__dict__))
 
 
-def _rebuild(
-    kind: type[InlandError], message: str, place: str, remedy: str, state: dict[str, object]
-) -> InlandError:
+def _rebuild(kind: type[InlandError], message: str, place: str, remedy: str, state: dict[str, object]) -> InlandError:
     error = kind.__new__(kind)
     InlandError.__init__(error, message, place=place, remedy=remedy)
     error.__dict__.update(state)

@@ -29,9 +29,7 @@ def check_machine() -> dict[str, tuple[bool, str]]:
     found: dict[str, tuple[bool, str]] = {}
     environment = {**os.environ, "LIBSUMO_AS_TRACI": "quiet", "MESA_SHADER_CACHE_DISABLE": "1"}
     for name, code in (("simulator", _SUMO), ("camera", _CAMERA), ("training", _TRAINING)):
-        run = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
-        )
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
         said = (run.stdout if run.returncode == 0 else run.stderr).strip().splitlines()
         found[name] = (run.returncode == 0, said[-1] if said else f"exit status {run.returncode}")
     return found
