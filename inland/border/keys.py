@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import binascii
 import json
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -51,8 +50,7 @@ def generate(site: Site) -> None:
         )
         # The public half first: a private key without it would never be found to be missing.
         site.storage.put(f"keys/{name}.pub", _public_pem(private.public_key()))
-        site.storage.put(_private(name), pem)
-        os.chmod(site.storage.local_path(_private(name)), 0o600)
+        site.storage.put(_private(name), pem, private=True)
     register_declarer(site, TOWNS_KEY, public_key(site, TOWNS_KEY))
 
 
@@ -85,9 +83,7 @@ def key_id(public_pem: bytes) -> str:
     return sha256(raw)
 
 
-def sign(
-    site: Site, payload_type: str, payload: Mapping[str, Any] | bytes, *, key: str = SITE_KEY
-) -> dict[str, Any]:
+def sign(site: Site, payload_type: str, payload: Mapping[str, Any] | bytes, *, key: str = SITE_KEY) -> dict[str, Any]:
     """A DSSE envelope (as plain JSON) over ``payload``, signed by one of the site's keys.
 
     A mapping is signed in its canonical JSON form, so that equal payloads have equal envelopes: Ed25519 is
@@ -105,9 +101,7 @@ def sign(
     return plain
 
 
-def verify(
-    envelope: Mapping[str, Any], public_pem: bytes, *, payload_type: str = PAYLOAD_TYPE
-) -> dict[str, Any]:
+def verify(envelope: Mapping[str, Any], public_pem: bytes, *, payload_type: str = PAYLOAD_TYPE) -> dict[str, Any]:
     """The payload of an envelope that this key signed, as JSON.
 
     SignatureInvalid where the envelope is malformed, of another type, or not signed by this key.
@@ -134,9 +128,7 @@ def verify(
     return payload
 
 
-def statement(
-    subjects: Mapping[str, str], predicate_type: str, predicate: Mapping[str, Any]
-) -> dict[str, Any]:
+def statement(subjects: Mapping[str, str], predicate_type: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
     """An in-toto Statement v1 about ``subjects`` (name -> SHA-256 hex)."""
     return {
         "_type": STATEMENT_TYPE,
