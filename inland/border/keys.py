@@ -36,7 +36,7 @@ START_TOLERANCE_NS = 1_000_000_000
 """A declaration that names a drive's start counts for a drive that starts within this of it."""
 
 
-def generate(site: Site) -> None:
+def ensure_keys(site: Site) -> None:
     """Make the site's keys where they are missing: ``site`` and ``towns``, the latter as a declarer.
 
     Private keys are PEM (PKCS 8) with mode 0600 in the folder ``keys``, which is 0700. Safe to call again.
