@@ -265,8 +265,8 @@ def first_conflicts(
     margin_along = np.where(soft, 1.0, 0.8)[:, None]
     hit = (along < margin_along) & (across < margin_across) & ~behind[:, None]
     # Not more than margins: with growing time, a prediction is a worse reason to brake.
-    touched = hit.any(1)
-    return np.where(touched.any(1), t[np.argmax(touched, axis=1)], np.inf)
+    touched: NDArray[np.bool_] = np.any(hit, axis=1)
+    return np.where(np.any(touched, axis=1), t[np.argmax(touched, axis=1)], np.inf)
 
 
 def speed_profile(path: Path, limit_mps: Floats, lateral_mps2: float, braking_mps2: float) -> Floats:
