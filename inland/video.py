@@ -88,7 +88,7 @@ class Decoder:
         try:
             return self._pictures(self._codec.decode(packet))
         except FFmpegError as error:
-            raise _does_not_decode(frame.t_ns, error.strerror) from error
+            raise _does_not_decode(frame.t_ns, error.strerror or "damaged data") from error
 
     def flush(self) -> list[tuple[int, Image]]:
         """The pictures still inside."""
@@ -274,7 +274,7 @@ def _decode_still(frame: EncodedFrame, width_px: int, height_px: int) -> Image:
         try:
             return decode_jpeg(frame.data)
         except LogRejected as error:
-            raise _does_not_decode(frame.t_ns, error.strerror) from error
+            raise _does_not_decode(frame.t_ns, error.message) from error
     if frame.codec == "raw":
         if len(frame.data) != width_px * height_px * 3:
             raise _does_not_decode(
