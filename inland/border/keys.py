@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from securesystemslib.dsse import Envelope
@@ -89,11 +89,7 @@ def sign(site: Site, payload_type: str, payload: Mapping[str, Any] | bytes, *, k
     A mapping is signed in its canonical JSON form, so that equal payloads have equal envelopes: Ed25519 is
     deterministic (RFC 8032).
     """
-    if not site.storage.exists(_private(key)):
-        raise SiteError(f"this site cannot sign as {key!r}", place=_private(key), remedy="restore keys/")
-    private = serialization.load_pem_private_key(site.storage.get(_private(key)), password=None)
-    if not isinstance(private, Ed25519PrivateKey):
-        raise SiteError(f"the key {key!r} is not Ed25519", place=_private(key), remedy="restore keys/")
+    private = _private_key(site, key)
     body = payload if isinstance(payload, bytes) else canonical_json(payload)
     envelope = Envelope(body, payload_type, {})
     envelope.sign(CryptoSigner(private, _sslib_key(public_key(site, key))))
@@ -126,6 +122,40 @@ def verify(envelope: Mapping[str, Any], public_pem: bytes, *, payload_type: str 
     if not isinstance(payload, dict):
         raise SignatureInvalid("signed, but the payload is not a JSON object")
     return payload
+
+
+def sign_bytes(site: Site, purpose: str, data: bytes, *, key: str = SITE_KEY) -> str:
+    """A bare Ed25519 signature (128 hex digits) over ``data`` for one ``purpose``: no other one accepts
+    it."""
+    return _private_key(site, key).sign(_framed(purpose, data)).hex()
+
+
+def check_bytes(public_pem: bytes, purpose: str, data: bytes, signature: str) -> None:
+    """SignatureInvalid where `sign_bytes` did not make ``signature`` with this key, purpose and data."""
+    key = serialization.load_pem_public_key(public_pem)
+    try:
+        if not isinstance(key, Ed25519PublicKey) or signature != signature.lower():
+            raise InvalidSignature
+        key.verify(bytes.fromhex(signature), _framed(purpose, data))
+    except (InvalidSignature, ValueError) as error:
+        raise SignatureInvalid(f"the signature does not match this {purpose}") from error
+
+
+def register_peer(site: Site, name: str, public_pem: bytes) -> None:
+    """Know another site by its public key: what it signs can then be checked here."""
+    key_id(public_pem)
+    site.storage.put(f"keys/peers/{name}.pub", public_pem)
+
+
+def peer_key(site: Site, name: str) -> bytes:
+    """The public key of another site. SiteError where it was never registered."""
+    if not site.storage.exists(f"keys/peers/{name}.pub"):
+        raise SiteError(
+            f"the site {name!r} is not known here",
+            place=f"keys/peers/{name}.pub",
+            remedy="register its public key (its keys/site.pub, received from a person you trust)",
+        )
+    return site.storage.get(f"keys/peers/{name}.pub")
 
 
 def statement(subjects: Mapping[str, str], predicate_type: str, predicate: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,6 +235,23 @@ def declaration_of(
 
 def _near(named: object, start_ns: int | None) -> bool:
     return isinstance(named, int) and start_ns is not None and abs(named - start_ns) <= START_TOLERANCE_NS
+
+
+def _private_key(site: Site, name: str) -> Ed25519PrivateKey:
+    remedy = "make keys with `inland init`, or restore the folder keys/ from your backup"
+    if not site.storage.exists(_private(name)):
+        raise SiteError(f"this site cannot sign as {name!r}", place=_private(name), remedy=remedy)
+    try:
+        private = serialization.load_pem_private_key(site.storage.get(_private(name)), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise SiteError(f"the key {name!r} is damaged", place=_private(name), remedy=remedy) from error
+    if not isinstance(private, Ed25519PrivateKey):
+        raise SiteError(f"the key {name!r} is not Ed25519", place=_private(name), remedy=remedy)
+    return private
+
+
+def _framed(purpose: str, data: bytes) -> bytes:
+    return f"inland {purpose} {len(data)}\n".encode() + data
 
 
 def _private(name: str) -> str:
