@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inland.world.state import EGO_SHAPE, Ego
+from inland.world.state import EGO_SHAPE, Ego, WorldState
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -40,9 +40,7 @@ def box_corners(x: ArrayLike, y: ArrayLike, yaw: ArrayLike, length: ArrayLike, w
     along = np.asarray(length, float)[..., None] / 2 * np.array([1.0, -1.0, -1.0, 1.0])
     across = np.asarray(width, float)[..., None] / 2 * np.array([1.0, 1.0, -1.0, -1.0])
     cos, sin = np.cos(yaw)[..., None], np.sin(yaw)[..., None]
-    return np.stack(
-        [x[..., None] + along * cos - across * sin, y[..., None] + along * sin + across * cos], axis=-1
-    )
+    return np.stack([x[..., None] + along * cos - across * sin, y[..., None] + along * sin + across * cos], axis=-1)
 
 
 def boxes_overlap(first: Floats, second: Floats) -> Bools:
@@ -149,3 +147,17 @@ def make_path(points: Floats, step_m: float = 0.5, smoothing_m: float = 1.5) -> 
     kernel /= kernel.sum()
     smooth = np.convolve(np.pad(yaw, reach, mode="edge"), kernel, mode="valid")
     return Path(even, s, smooth, np.gradient(smooth, step), step)
+
+
+def touching(state: WorldState) -> NDArray[np.int32]:
+    """Ids of the road users whose boxes overlap the ego's box now."""
+    x, y, yaw, length, width = ego_box(state.ego)
+    actors = state.actors
+    # No box is longer than 20 m: whoever is further away cannot touch.
+    near = np.flatnonzero((actors.x_m - x) ** 2 + (actors.y_m - y) ** 2 < (10.0 + length) ** 2)
+    if not len(near):
+        return actors.ids[:0]
+    ego = box_corners(x, y, yaw, length, width)
+    size = actors.size_m[near]
+    boxes = box_corners(actors.x_m[near], actors.y_m[near], actors.yaw_rad[near], size[:, 0], size[:, 1])
+    return actors.ids[near[boxes_overlap(ego, boxes)]]
