@@ -38,9 +38,7 @@ FOLDERS = (
 )
 _PSEUDONYM_KEY = "keys/pseudonym.key"
 
-_held: dict[
-    str, tuple[int, int]
-] = {}  # root -> (file handle, depth); the lock may be taken again inside itself
+_held: dict[str, tuple[int, int]] = {}  # root -> (file handle, depth); the lock may be taken again inside itself
 _held_by = threading.RLock()
 
 
@@ -127,8 +125,10 @@ def init_site(path: str | Path, region: str, creator: str = "") -> Site:
     # Secrets are the one thing that no seed may give; the id follows from them, so that it differs by site.
     ident = f"{region}-{hashlib.sha256(b'site-id' + storage.get(_PSEUDONYM_KEY)).hexdigest()[:12]}"
     record = {"id": ident, "region": region, "creator": creator, "revision": REVISION}
+    made = Site(id=ident, region=region, root=root, storage=storage, creator=creator)
+    _make_keys(made)
     storage.put("site.json", json.dumps(record, sort_keys=True, indent=1).encode() + b"\n")
-    return open_site(path)
+    return made
 
 
 def is_site(path: str | Path) -> bool:
@@ -163,6 +163,12 @@ def open_site(path: str | Path) -> Site:
     return Site(id=ident, region=region, root=root, storage=storage, creator=creator)
 
 
+def _make_keys(site: Site) -> None:
+    from inland.border.keys import ensure_keys  # loads cryptography, which --help does without
+
+    ensure_keys(site)
+
+
 def _absolute(path: str | Path) -> str:
     text = str(path)
     return text.rstrip("/") if "://" in text else str(Path(text).expanduser().resolve())
@@ -171,9 +177,7 @@ def _absolute(path: str | Path) -> str:
 def _refuse_foreign_files(root: Path) -> None:
     """A first attempt that was killed leaves only our own folders; anything else is somebody's."""
     if root.exists() and not root.is_dir():
-        raise SiteError(
-            "a file stands where the site should be", place=str(root), remedy="choose another folder"
-        )
+        raise SiteError("a file stands where the site should be", place=str(root), remedy="choose another folder")
     if root.is_dir():
         foreign = sorted({entry.name for entry in root.iterdir()} - {*FOLDERS, "keys", "scratch", "lock"})
         if foreign:

@@ -111,9 +111,7 @@ class Storage:
         length = min(length, self.size(key) - start)
         if length <= 0:
             return b""
-        return bytes(
-            obstore.get_range(_object_store(self.root), self._readable(key), start=start, length=length)
-        )
+        return bytes(obstore.get_range(_object_store(self.root), self._readable(key), start=start, length=length))
 
     def size(self, key: str) -> int:
         """Bytes of an object. Raises NotStored."""
@@ -144,6 +142,14 @@ class Storage:
             return []
         batches = obstore.list(_object_store(self.root), prefix=prefix or None)
         return sorted(str(entry["path"]) for batch in batches for entry in batch)
+
+    def has_any(self, prefix: str) -> bool:
+        """Whether anything lies below the folder ``prefix``; looks at one batch of the listing alone."""
+        import obstore
+
+        if self.is_local and not self._path(prefix).is_dir():
+            return False
+        return any(len(batch) for batch in obstore.list(_object_store(self.root), prefix=_checked(prefix)))
 
     def delete(self, key: str) -> None:
         """Remove an object; no error where it is already gone. The folder is synced."""
@@ -273,9 +279,7 @@ def _checked(key: str) -> str:
 
 
 def _not_stored(key: str, root: str) -> NotStored:
-    return NotStored(
-        f"nothing is stored as {key}", place=root, remedy="check the name; it may have been erased"
-    )
+    return NotStored(f"nothing is stored as {key}", place=root, remedy="check the name; it may have been erased")
 
 
 def _storage_error(error: OSError, key: str, root: str) -> StorageError:
@@ -285,9 +289,7 @@ def _storage_error(error: OSError, key: str, root: str) -> StorageError:
             place=root,
             remedy="free some space (SITE/scratch is safe to delete) and run the same command again",
         )
-    return StorageError(
-        f"could not write {key}: {error.strerror or error}", place=root, remedy="check its rights"
-    )
+    return StorageError(f"could not write {key}: {error.strerror or error}", place=root, remedy="check its rights")
 
 
 def _write_synced(path: Path, data: bytes, mode: int) -> None:
