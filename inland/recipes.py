@@ -1,7 +1,7 @@
 """Configurations of training: functions that return dataclasses. Each knob is a field with its reason.
 
-A user's own network plugs in by ``Recipe.make_model``, an import string ``module:function``; the function
-takes ``(cameras, frames)`` and returns a `torch.nn.Module` with the face of `inland.model.Network`.
+A user's own network plugs in by ``Recipe.make_model``, an import string ``module:function``; the function takes
+the recipe and returns a `torch.nn.Module` with the face of `inland.model.Network`.
 """
 
 from __future__ import annotations
