@@ -28,6 +28,7 @@ from inland.world.planning import (
     speed_profile,
     steer,
     stop_at,
+    stop_lines,
     track,
 )
 from inland.world.state import TRAJECTORY_POINTS, TRAJECTORY_STEP_S, Control, Light, WorldState
@@ -88,18 +89,6 @@ def plan_route(layout: Layout, route: Route, style: Style) -> Plan:
         stops=stop_lines(layout, route, path),
         turns=spans,
     )
-
-
-def stop_lines(layout: Layout, route: Route, path: Path) -> tuple[tuple[float, tuple[int, ...]], ...]:
-    """The route's stop lines: (arc length, indices of the signals that open its next junction lane)."""
-    found: dict[float, list[int]] = {}
-    for lane, after in zip(route.lanes[:-1], route.lanes[1:], strict=True):
-        for index, signal in enumerate(layout.signals):
-            if lane in signal.lanes and (after in signal.via or not signal.via) and signal.arrow != "walk":
-                middle = signal.stop_line.mean(0)
-                s, _ = path.project(float(middle[0]), float(middle[1]))
-                found.setdefault(round(s, 1), []).append(index)
-    return tuple((s, tuple(found[s])) for s in sorted(found))
 
 
 class ExpertDriver:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.world.geometry import Path, wrapped
+from inland.world.layout import Layout, Route
 from inland.world.state import EGO_SHAPE, Actors, Ego, Kind, Light
 
 Floats = NDArray[np.float64]
@@ -308,3 +309,15 @@ def must_stop(light: int, speed_mps: float, room_m: float) -> bool:
     if light == Light.AMBER:
         return room_m > 0.0 and speed_mps**2 / (2 * max(room_m, 0.1)) < 3.0
     return False
+
+
+def stop_lines(layout: Layout, route: Route, path: Path) -> tuple[tuple[float, tuple[int, ...]], ...]:
+    """The route's stop lines: (arc length, indices of the signals that open its next junction lane)."""
+    found: dict[float, list[int]] = {}
+    for lane, after in zip(route.lanes[:-1], route.lanes[1:], strict=True):
+        for index, signal in enumerate(layout.signals):
+            if lane in signal.lanes and (after in signal.via or not signal.via) and signal.arrow != "walk":
+                middle = signal.stop_line.mean(0)
+                s, _ = path.project(float(middle[0]), float(middle[1]))
+                found.setdefault(round(s, 1), []).append(index)
+    return tuple((s, tuple(found[s])) for s in sorted(found))
