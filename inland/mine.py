@@ -8,11 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inland.clip import Clip, Signal
+from inland.digest import digest_of
+
+if TYPE_CHECKING:
+    from inland.site import Site
 
 REVISION = 1
 
@@ -138,3 +143,35 @@ def tags_of(clip: Clip) -> list[Tag]:
         (tag for tagger in TAGGERS for tag in tagger(clip)),
         key=lambda tag: (tag.start_ns, tag.name, tag.end_ns),
     )
+
+
+def mine(site: Site) -> dict[str, Any]:
+    """Tag every clip that this revision has not tagged; return the number of clips and of tags by name.
+
+    Idempotent: a tag's id follows from the clip, its name, its span and `REVISION`.
+    """
+    from inland.lake import append, clips, scan
+
+    before = scan(site, "tags", ["clip", "revision"]).to_pylist()
+    done = {row["clip"] for row in before if row["revision"] == REVISION}
+    fresh = [clip for clip in clips(site) if clip.id not in done]
+    found = [tag for clip in fresh for tag in tags_of(clip)]
+    rows = [
+        {
+            "id": digest_of("tag", REVISION, tag)[:32],
+            "clip": tag.clip,
+            "name": tag.name,
+            "start_ns": tag.start_ns,
+            "end_ns": tag.end_ns,
+            "reason": tag.reason,
+            "revision": REVISION,
+        }
+        for tag in found
+    ]
+    with site.writing():
+        append(site, "tags", {row["id"]: row for row in rows}.values())
+    names = [row["name"] for row in scan(site, "tags", ["name"]).to_pylist()]
+    return {
+        "clips": len(fresh),
+        "tags": {name: names.count(name) for name in sorted(set(names))},
+    }
