@@ -38,17 +38,17 @@ class Encoder:
     Equal pictures in equal order give equal bytes (one thread, no scene detection). Both sides are even.
     """
 
-    def __init__(self, width_px: int, height_px: int, fps: float = 10.0, crf: int = CRF) -> None:
+    def __init__(
+        self, width_px: int, height_px: int, fps: float = 10.0, gop: int | None = None, crf: int = CRF
+    ) -> None:
         if width_px % 2 or height_px % 2 or width_px < 2 or height_px < 2:
-            raise BadInput(
-                f"H.264 needs even sides, not {width_px}x{height_px}", remedy="crop or pad by one pixel"
-            )
+            raise BadInput(f"H.264 needs even sides, not {width_px}x{height_px}", remedy="crop or pad by one pixel")
         self.width_px, self.height_px = width_px, height_px
         codec = av.CodecContext.create("libx264", "w")
         codec.width, codec.height, codec.pix_fmt = width_px, height_px, "yuv420p"
         rate = Fraction(fps).limit_denominator(1000)
         codec.time_base, codec.framerate = 1 / rate, rate
-        codec.gop_size, codec.max_b_frames, codec.thread_count = max(1, int(fps)), 0, 1
+        codec.gop_size, codec.max_b_frames, codec.thread_count = gop or max(1, int(fps)), 0, 1
         codec.options = {
             "preset": PRESET,
             "tune": "zerolatency",
@@ -58,8 +58,11 @@ class Encoder:
         self._codec = codec
         self._count = 0
 
-    def encode(self, t_ns: int, rgb: Image) -> EncodedFrame:
-        """Encode one (height, width, 3) uint8 picture taken at ``t_ns``. Raises BadInput for another size."""
+    def encode(self, rgb: Image, t_ns: int) -> list[EncodedFrame]:
+        """Encode one (height, width, 3) uint8 picture taken at ``t_ns``: always one packet, at once.
+
+        Raises BadInput for another size.
+        """
         if rgb.shape != (self.height_px, self.width_px, 3) or rgb.dtype != np.uint8:
             raise BadInput(
                 f"a picture of {rgb.shape} {rgb.dtype} in a video of {self.width_px}x{self.height_px}",
@@ -69,7 +72,7 @@ class Encoder:
         frame.pts, self._count = self._count, self._count + 1
         packets = self._codec.encode(frame)
         data = b"".join(bytes(p) for p in packets)
-        return EncodedFrame(t_ns=t_ns, data=data, codec="h264", key=any(p.is_keyframe for p in packets))
+        return [EncodedFrame(t_ns=t_ns, data=data, codec="h264", key=any(p.is_keyframe for p in packets))]
 
 
 class Decoder:
@@ -136,9 +139,7 @@ def encode_jpeg(rgb: Image, quality: int = 90) -> bytes:
     return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(rgb), quality=quality))
 
 
-def encode_frames(
-    frames: Iterable[EncodedFrame], width_px: int, height_px: int, fps: float
-) -> list[EncodedFrame]:
+def encode_frames(frames: Iterable[EncodedFrame], width_px: int, height_px: int, fps: float) -> list[EncodedFrame]:
     """One camera's frames as H.264: packets as they are, others encoded (odd sides lose their last line).
 
     ``width_px`` and ``height_px`` are the source's; ``fps`` its rate, which sets the key frames' distance.
@@ -152,7 +153,7 @@ def encode_frames(
         rgb = _decode_still(frame, width_px, height_px)
         rgb = rgb[: rgb.shape[0] & ~1, : rgb.shape[1] & ~1]
         encoder = encoder or Encoder(rgb.shape[1], rgb.shape[0], fps)
-        encoded.append(encoder.encode(frame.t_ns, rgb))
+        encoded.extend(encoder.encode(rgb, frame.t_ns))
     return encoded
 
 
@@ -277,9 +278,7 @@ def _decode_still(frame: EncodedFrame, width_px: int, height_px: int) -> Image:
             raise _does_not_decode(frame.t_ns, error.message) from error
     if frame.codec == "raw":
         if len(frame.data) != width_px * height_px * 3:
-            raise _does_not_decode(
-                frame.t_ns, f"{len(frame.data)} bytes are no {width_px}x{height_px} RGB picture"
-            )
+            raise _does_not_decode(frame.t_ns, f"{len(frame.data)} bytes are no {width_px}x{height_px} RGB picture")
         return np.frombuffer(frame.data, np.uint8).reshape(height_px, width_px, 3)
     raise _does_not_decode(frame.t_ns, f"codec {frame.codec!r} is not known here")
 
