@@ -1,0 +1,143 @@
+"""How well the expert drives: ``python -m benchmarks.expert --town town_cn --episodes 400``.
+
+Prints one JSON object: success per scenario and pooled, with the targets, and how long it takes compared with
+free flow. Its failures are label noise, so this comes before every other number.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("LIBSUMO_AS_TRACI", "quiet")
+
+import argparse
+import json
+import multiprocessing
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from inland.world.towns import TOWNS, EpisodeSpec, episode_specs
+
+TARGETS = {"success_rate": 0.97, "worst_scenario": 0.94, "free_flow_ratio": 1.25}
+
+
+def drive_one(spec: EpisodeSpec) -> dict[str, Any]:
+    """Drive and score one develop episode; only plain numbers come back."""
+    from inland.metrics import score_episode
+    from inland.world.episode import run_episode
+    from inland.world.expert import ExpertDriver
+    from inland.world.towns import load_layout
+
+    start = time.perf_counter()
+    log = run_episode(spec, ExpertDriver())
+    seconds = time.perf_counter() - start
+    score = score_episode(log, load_layout(spec.layout))
+    return {
+        "spec": asdict(spec),
+        "end": score.end,
+        "success": score.success,
+        "driving_score": score.driving_score,
+        "route_completion": score.route_completion,
+        "infractions": [(i.name, i.t_ns - log.states[0].t_ns, i.actor) for i in score.infractions],
+        "free_flow_ratio": score.free_flow_ratio,
+        "pdms": score.pdms,
+        "comfort": score.comfort,
+        "ttc": score.ttc,
+        "duration_s": score.duration_s,
+        "unhindered": unhindered(log),
+        "steps": len(log.states),
+        "wall_s": seconds,
+    }
+
+
+def unhindered(log: Any) -> bool:
+    """Whether nothing was in the way: never below half the speed limit's pace for standing or queueing."""
+    return bool((log.egos[20:, 3] > 2.0).all())
+
+
+def evaluate_expert(
+    town: str,
+    episodes: int,
+    processes: int,
+    *,
+    purpose: str = "develop",
+    first: int = 0,
+    scenarios: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Drive ``episodes`` of a town on ``processes`` processes and sum up."""
+    specs = episode_specs(town, purpose, episodes, first=first, scenarios=tuple(scenarios))
+    start = time.perf_counter()
+    if processes > 1:
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+            rows = pool.map(drive_one, specs, chunksize=4)
+    else:
+        rows = [drive_one(spec) for spec in specs]
+    return summary(town, rows, time.perf_counter() - start)
+
+
+def summary(town: str, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Success per scenario and pooled, beside the targets."""
+    per: dict[str, Any] = {}
+    for scenario in TOWNS[town].scenarios:
+        mine = [r for r in rows if r["spec"]["scenario"] == scenario]
+        if mine:
+            ratios = sorted(r["free_flow_ratio"] for r in mine if r["success"])
+            per[scenario] = {
+                "episodes": len(mine),
+                "success_rate": round(sum(r["success"] for r in mine) / len(mine), 4),
+                "driving_score": round(sum(r["driving_score"] for r in mine) / len(mine), 2),
+                "median_free_flow_ratio": round(ratios[len(ratios) // 2], 3) if ratios else None,
+                "comfort": round(sum(r["comfort"] for r in mine) / len(mine), 3),
+                "ttc": round(sum(r["ttc"] for r in mine) / len(mine), 3),
+            }
+    free = sorted(r["free_flow_ratio"] for r in rows if r["success"] and r["unhindered"])
+    return {
+        "town": town,
+        "episodes": len(rows),
+        "success_rate": round(sum(r["success"] for r in rows) / len(rows), 4),
+        "worst_scenario": min(v["success_rate"] for v in per.values()),
+        "free_flow_ratio": round(free[len(free) // 2], 3) if free else None,
+        "free_flow_ratio_worst": round(free[-1], 3) if free else None,
+        "unhindered_episodes": len(free),
+        "targets": TARGETS,
+        "scenarios": per,
+        "failures": [
+            {k: r[k] for k in ("end", "infractions", "route_completion", "duration_s")}
+            | {k: r["spec"][k] for k in ("layout", "scenario", "n")}
+            for r in rows
+            if not r["success"]
+        ],
+        "seconds": round(seconds, 1),
+        "steps_per_s": round(sum(r["steps"] for r in rows) / sum(r["wall_s"] for r in rows)),
+    }
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--town", choices=sorted(TOWNS), default="town_cn")
+    parser.add_argument("--episodes", type=int, default=400)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--purpose", default="develop")
+    parser.add_argument("--scenario", action="append", default=[])
+    chosen = parser.parse_args()
+    result = evaluate_expert(
+        chosen.town,
+        chosen.episodes,
+        chosen.processes,
+        purpose=chosen.purpose,
+        first=chosen.first,
+        scenarios=chosen.scenario,
+    )
+    json.dump(result, sys.stdout, indent=1)
+    print()
+
+
+if __name__ == "__main__":
+    main()
