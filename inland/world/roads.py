@@ -6,10 +6,10 @@ back along the other, point for point, so that a reader may cut them into quadri
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,13 +39,18 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the file says. ``shapes`` are the junctions' outlines, ``walks`` the walking areas at the corners."""
+    """What the file says. ``shapes`` are the junctions' outlines, ``walks`` the walking areas at the corners.
+
+    ``scales`` are, by road lane, SUMO's metres per metre along the centre line: in SUMO all lanes of a road have
+    one length, whatever the curve.
+    """
 
     lanes: Mapping[str, Lane]
     links: tuple[Link, ...]
     shapes: Mapping[str, Polyline]
     crossings: Mapping[str, Polyline]
     walks: tuple[Polyline, ...]
+    scales: Mapping[str, float]
 
 
 def read_network(path: Path) -> Network:
@@ -61,6 +66,7 @@ def read_network(path: Path) -> Network:
     crossings: dict[str, Polyline] = {}
     walks: list[Polyline] = []
     arms_crossed: dict[str, str] = {}
+    scales: dict[str, float] = {}
     for edge in root.iter("edge"):
         function = edge.get("function", "")
         for element in edge.iter("lane"):
@@ -73,10 +79,9 @@ def read_network(path: Path) -> Network:
             else:
                 lane = _lane(edge, element, centre, successors)
                 lanes[lane.id] = lane
+                scales[lane.id] = float(element.get("length", "0")) / float(arc_length(centre)[-1])
     shapes = {
-        j.get("id", ""): _points(j.get("shape", ""))
-        for j in root.iter("junction")
-        if j.get("type") == "traffic_light"
+        j.get("id", ""): _points(j.get("shape", "")) for j in root.iter("junction") if j.get("type") == "traffic_light"
     }
     links = [
         Link(
@@ -91,7 +96,7 @@ def read_network(path: Path) -> Network:
         for c in root.iter("connection")
         if c.get("tl")
     ]
-    return Network(lanes, tuple(sorted(links, key=lambda k: k.index)), shapes, crossings, tuple(walks))
+    return Network(lanes, tuple(sorted(links, key=lambda k: k.index)), shapes, crossings, tuple(walks), scales)
 
 
 def _points(text: str) -> Polyline:

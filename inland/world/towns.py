@@ -14,7 +14,7 @@ from inland.digest import digest_of, seed_of
 from inland.errors import BadInput
 from inland.world import dressing
 from inland.world.layout import Anchor, Layout
-from inland.world.roads import read_network
+from inland.world.roads import Network, read_network
 
 NETWORKS = Path(__file__).parent / "networks"
 HELD_OUT_SHARE = 3
@@ -80,7 +80,7 @@ def town_of(layout: str) -> Town:
 def load_layout(name: str) -> Layout:
     """One layout, complete. Cached: layouts do not change. Raises BadInput for an unknown name."""
     town = town_of(name)
-    network = read_network(network_path(name))
+    network = load_network(name)
     return Layout(
         name=name,
         town=town.name,
@@ -95,6 +95,12 @@ def load_layout(name: str) -> Layout:
         signs=(),
         blocks=(),
     )
+
+
+@cache
+def load_network(layout: str) -> Network:
+    """The layout's road network as its file has it."""
+    return read_network(network_path(layout))
 
 
 def network_path(layout: str) -> Path:

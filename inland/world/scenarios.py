@@ -1,0 +1,324 @@
+"""The scripted scenarios: for each, what is drawn from the seed before it starts, and what its script does.
+
+A script is a generator: what stands before its first ``yield`` happens at the start, and each ``yield`` waits one
+step (0.1 s). Every scenario can be mastered by a careful driver who reacts only to what can be seen.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from inland.world.layout import LaneKind, Layout
+from inland.world.lights import ARMS, Programme, programme_for
+from inland.world.roads import arc_length, edge_lanes
+from inland.world.traffic import Clear, Density, Vehicle, Walker
+
+if TYPE_CHECKING:
+    from inland.world.stage import Stage
+
+Script = Iterator[None]
+STEP_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """An episode before its first instant. ``lanes`` are the road lanes that the ego drives, in order.
+
+    It starts with its rear axle ``start_m`` after the first lane's beginning and ends ``end_m`` after the last's.
+    ``wait_s`` is how long a light or a crowd may rightly keep it. ``knobs`` are numbers that the script reads.
+    """
+
+    lanes: tuple[str, ...]
+    start_m: float
+    end_m: float
+    speed_mps: float
+    programme: Programme
+    density: Density
+    clear: tuple[Clear, ...]
+    wait_s: float = 0.0
+    knobs: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """``plan`` draws the scene, ``script`` plays it."""
+
+    plan: Callable[[Layout, random.Random], Scene]
+    script: Callable[[Stage, Scene], Script]
+
+
+# --- where the ego goes -------------------------------------------------------------------------------------------
+
+
+def _length(layout: Layout, lane: str) -> float:
+    return float(arc_length(layout.lanes[lane].centre)[-1])
+
+
+def _density(layout: Layout, rng: random.Random) -> Density:
+    if layout.town == "town_us":
+        return Density(car_gap_m=rng.uniform(40, 70), walkers=rng.randrange(10, 22))
+    return Density(car_gap_m=rng.uniform(45, 75), two_wheel_gap_m=rng.uniform(16, 30), walkers=rng.randrange(14, 28))
+
+
+def _room_for_the_ego(lane: str, start_m: float, ahead_m: float) -> tuple[Clear, ...]:
+    return (Clear(lane, start_m - 22.0, start_m + ahead_m),)
+
+
+def _through_junction(
+    layout: Layout, rng: random.Random, turn: str, *, green_after_s: float | None = None, late_walk_s: float = 0.0
+) -> Scene:
+    """From about 80 m before the junction to about 65 m after it.
+
+    ``green_after_s`` is when the ego's green begins, counted from its arrival at an unhindered pace; by default the
+    light is green on arrival (a third), or just about to be (half), or has just turned amber.
+    """
+    arm = rng.choice(ARMS)
+    step = {"l": 1, "s": 2, "r": 3}[turn]
+    start = edge_lanes(layout.lanes, f"{arm}_in", (LaneKind.DRIVE,))
+    end = edge_lanes(layout.lanes, f"{ARMS[(ARMS.index(arm) + step) % 4]}_out", (LaneKind.DRIVE,))
+    pair = (start[-1].id, end[1].id) if turn == "l" else (start[0].id, end[0].id)
+    before_m = rng.uniform(65, 95)
+    start_m = _length(layout, pair[0]) - before_m
+    speed = start[0].speed_limit_mps * rng.choice((0.0, rng.uniform(0.4, 1.0), rng.uniform(0.7, 1.0)))
+    arrive_s = before_m / (0.85 * start[0].speed_limit_mps) + (3.5 if speed < 3 else 1.0)
+    if green_after_s is None:
+        roll = rng.random()
+        green_after_s = (
+            -rng.uniform(1.0, 6.0) if roll < 0.33 else rng.uniform(0.5, 8.0) if roll < 0.83 else -rng.uniform(13, 16)
+        )
+    programme = programme_for(arm, turn, arrive_s + green_after_s, late_walk_s)
+    return Scene(
+        pair,
+        start_m,
+        rng.uniform(55, 75),
+        speed,
+        programme,
+        _density(layout, rng),
+        _room_for_the_ego(pair[0], start_m, rng.uniform(25, 60)),
+        wait_s=28.0 if turn == "l" else 18.0,
+    )
+
+
+def _along_road(layout: Layout, rng: random.Random, ways: tuple[str, ...], ahead_m: float) -> Scene:
+    """Along one arm, away from the junction or towards it (ending well before its stop line)."""
+    edge = f"{rng.choice(ARMS)}_{rng.choice(ways)}"
+    lane = edge_lanes(layout.lanes, edge, (LaneKind.DRIVE,))[0].id
+    length = _length(layout, lane)
+    start_m = rng.uniform(25, 40)
+    end_m = length - (rng.uniform(12, 25) if edge.endswith("out") else rng.uniform(48, 60))
+    speed = layout.lanes[lane].speed_limit_mps * rng.uniform(0.3, 0.95)
+    programme = programme_for("n", "s", rng.uniform(-15, 15))
+    room = _room_for_the_ego(lane, start_m, ahead_m)
+    return Scene((lane,), start_m, end_m, speed, programme, _density(layout, rng), room)
+
+
+# --- the orderly ones ---------------------------------------------------------------------------------------------
+
+
+def plan_signal_straight(layout: Layout, rng: random.Random) -> Scene:
+    """Straight on at the lights."""
+    return _through_junction(layout, rng, "s")
+
+
+def plan_signal_turn(layout: Layout, rng: random.Random) -> Scene:
+    """Left on a protected arrow, or right on green past those who walk."""
+    return _through_junction(layout, rng, rng.choice("lr"))
+
+
+def plan_curves(layout: Layout, rng: random.Random) -> Scene:
+    """A winding road, others far ahead."""
+    return _along_road(layout, rng, ("in", "out"), ahead_m=rng.uniform(60, 120))
+
+
+def no_script(stage: Stage, scene: Scene) -> Script:
+    """The lights and the traffic are the scenario."""
+    while True:
+        yield
+
+
+def plan_hard_stop(layout: Layout, rng: random.Random) -> Scene:
+    """Behind another car, the lane clear before it."""
+    return _along_road(layout, rng, ("out",), ahead_m=400.0)
+
+
+def hard_stop(stage: Stage, scene: Scene) -> Script:
+    """The car ahead brakes hard, once or twice, to a stop or nearly, and goes on."""
+    rng, lane = stage.rng, stage.layout.lanes[scene.lanes[0]]
+    gap_m = max(9.0, scene.speed_mps * rng.uniform(1.1, 2.2))
+    kind = rng.choice(("car", "suv", "van", "truck"))
+    at_m = scene.start_m + 3.65 + gap_m + 7.2
+    lead = stage.add(Vehicle("lead", kind, (lane.edge,), lane.index, at_m, scene.speed_mps))
+    yield
+    cruise = lane.speed_limit_mps * rng.uniform(0.7, 0.95)
+    speed = scene.speed_mps
+    for _ in range(rng.choice((1, 1, 2))):
+        for _ in range(rng.randrange(30, 70)):
+            speed = min(cruise, speed + 1.5 * STEP_S)
+            stage.hold(lead, speed)
+            yield
+        brake, low = rng.uniform(3.5, 6.5), rng.choice((0.0, 0.0, rng.uniform(1.0, 4.0)))
+        stage.happened["lead_brakes_mps2"] = brake
+        while speed > low:
+            speed = max(low, speed - brake * STEP_S)
+            stage.hold(lead, speed)
+            yield
+        for _ in range(rng.randrange(5, 30)):
+            yield
+    while stage.present(lead):
+        speed = min(cruise, speed + 1.5 * STEP_S)
+        stage.hold(lead, speed)
+        yield
+    while True:
+        yield
+
+
+# --- what makes town_cn hard --------------------------------------------------------------------------------------
+
+
+def plan_scooter_flow(layout: Layout, rng: random.Random) -> Scene:
+    """Straight on in the lane beside a dense stream of two-wheelers."""
+    scene = _through_junction(layout, rng, "s")
+    density = Density(
+        car_gap_m=rng.uniform(60, 90), two_wheel_gap_m=rng.uniform(4, 8), walkers=10, inflow_per_lane_hz=0.08
+    )
+    return _with(scene, density=density)
+
+
+def scooter_flow(stage: Stage, scene: Scene) -> Script:
+    """Scooters a little ahead swing out into the ego's lane for a few seconds, and back."""
+    rng = stage.rng
+    used: set[str] = set()
+    yield
+    while True:
+        for _ in range(rng.randrange(8, 30)):
+            yield
+        for rider in stage.vehicles():
+            lane_id, _, _ = stage.place(rider)
+            lane = stage.layout.lanes.get(lane_id)
+            if rider in used or lane is None or lane.kind != LaneKind.TWO_WHEEL or lane.junction:
+                continue
+            forward, left = stage.ahead(rider)
+            if 6.0 < forward < 26.0 and -6.0 < left < 0.0:
+                used.add(rider)
+                stage.ride_in(rider, lane.index + 1, rng.uniform(3.0, 7.0))
+                stage.happened["swung_out"] = stage.happened.get("swung_out", 0.0) + 1.0
+                break
+
+
+def plan_cut_in(layout: Layout, rng: random.Random) -> Scene:
+    """Along a road in the right-hand lane, another car in the lane beside."""
+    scene = _along_road(layout, rng, ("out", "out", "in"), ahead_m=400.0)
+    lane = layout.lanes[scene.lanes[0]]
+    beside = Clear(lane.left_neighbour, scene.start_m - 35.0, scene.start_m + 400.0)
+    limit = lane.speed_limit_mps
+    return _with(scene, clear=(*scene.clear, beside), speed_mps=limit * rng.uniform(0.5, 0.9))
+
+
+def cut_in(stage: Stage, scene: Scene) -> Script:
+    """A car overtakes on the left, slips in 3 to 5 m ahead, and slows a little."""
+    rng, lane = stage.rng, stage.layout.lanes[scene.lanes[0]]
+    left_lane = stage.layout.lanes[lane.left_neighbour]
+    behind_m = rng.uniform(2.0, 12.0)
+    cutter = stage.add(
+        Vehicle("cutter", rng.choice(("car", "suv")), (lane.edge,), left_lane.index,
+                max(8.0, scene.start_m + 3.65 - behind_m), scene.speed_mps)
+    )  # fmt: skip
+    gap_m, faster = rng.uniform(3.2, 4.6), rng.uniform(1.5, 3.0)
+    yield
+    for _ in range(rng.randrange(5, 30)):  # keeps beside or behind for a while
+        stage.hold(cutter, min(stage.ego.speed_mps + 0.2, scene.speed_mps + 3.0))
+        yield
+    speed = stage.speed(cutter)
+    while stage.ahead(cutter)[0] < gap_m - 0.4:
+        target = max(stage.ego.speed_mps, 2.5) + min(faster, 0.6 + 0.8 * (gap_m - stage.ahead(cutter)[0]))
+        speed += max(-2.0 * STEP_S, min(2.2 * STEP_S, target - speed))
+        stage.hold(cutter, speed)
+        yield
+    width_m = (lane.width_m + left_lane.width_m) / 2
+    stage.mind_lanes(cutter, False)
+    stage.slide(cutter, -width_m, rng.uniform(1.6, 2.4))
+    while stage.place(cutter)[0] == left_lane.id:
+        stage.hold(cutter, max(stage.ego.speed_mps + 0.3, 2.5))
+        yield
+    stage.happened["cut_in_gap_m"] = stage.ahead(cutter)[0]
+    speed = stage.speed(cutter)
+    slow = speed * rng.uniform(0.55, 0.85)
+    brake = rng.uniform(0.8, 2.2)
+    while speed > slow:
+        speed -= brake * STEP_S
+        stage.hold(cutter, speed)
+        yield
+    for _ in range(rng.randrange(10, 30)):
+        yield
+    stage.release(cutter)
+    while True:
+        yield
+
+
+def plan_late_crossing_crowd(layout: Layout, rng: random.Random) -> Scene:
+    """The ego's light turns green while a crowd is still before it."""
+    turn = rng.choice("ssl" if layout.town == "town_cn" else "s")
+    return _through_junction(layout, rng, turn, green_after_s=rng.uniform(-2.0, 4.0), late_walk_s=10.0)
+
+
+def late_crossing_crowd(stage: Stage, scene: Scene) -> Script:
+    """People step off on late amber and are still walking when the ego's light has turned green."""
+    rng = stage.rng
+    edge = stage.layout.lanes[scene.lanes[0]].edge
+    arm = edge.removesuffix("_in")
+    length = stage.lane_length(f"{edge}_0")
+    green_s = scene.programme.start_s
+    crowd = sorted(green_s - rng.uniform(3.5, 7.5) for _ in range(rng.randrange(4, 10)))
+    for n, at_s in enumerate(crowd):
+        while stage.t_s < at_s - 2.5:
+            yield
+        from_right = rng.random() < 0.5
+        ways = (f"{arm}_in", f"{arm}_out") if from_right else (f"{arm}_out", f"{arm}_in")
+        at_m = length - rng.uniform(0.3, 2.5) if from_right else rng.uniform(0.3, 2.5)
+        to_m = 40.0 if from_right else length - 40.0
+        stage.add_walker(Walker(f"crowd{n}", ways, at_m, to_m), rng.uniform(0.65, 1.0))
+    while True:
+        yield
+
+
+def plan_right_turn_across_scooters(layout: Layout, rng: random.Random) -> Scene:
+    """A right turn on green; on the right, scooters go straight on."""
+    scene = _through_junction(layout, rng, "r", green_after_s=rng.choice((-rng.uniform(1, 6), rng.uniform(0.5, 5))))
+    density = _density(layout, rng)
+    return _with(scene, density=density, wait_s=22.0)
+
+
+def right_turn_across_scooters(stage: Stage, scene: Scene) -> Script:
+    """A stream of scooters comes up on the right and goes straight on across the ego's turn, then thins out."""
+    rng = stage.rng
+    lane = stage.layout.lanes[scene.lanes[0]]
+    arm = lane.edge.removesuffix("_in")
+    ahead = f"{ARMS[(ARMS.index(arm) + 2) % 4]}_out"
+    at_m = scene.start_m + rng.uniform(0.0, 25.0)
+    for n in range(rng.randrange(5, 11)):
+        kind = rng.choice(("scooter", "courier", "courier", "bicycle"))
+        stage.add(Vehicle(f"stream{n}", kind, (lane.edge, ahead), lane.index - 1, max(at_m, 5.0), 4.5))
+        at_m -= rng.uniform(3.5, 9.0)
+    while True:
+        yield
+
+
+def _with(scene: Scene, **changes: object) -> Scene:
+    values = {k: getattr(scene, k) for k in Scene.__slots__}
+    values.update(changes)
+    return Scene(**values)
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "signal_straight": Scenario(plan_signal_straight, no_script),
+    "signal_turn": Scenario(plan_signal_turn, no_script),
+    "hard_stop": Scenario(plan_hard_stop, hard_stop),
+    "curves": Scenario(plan_curves, no_script),
+    "scooter_flow": Scenario(plan_scooter_flow, scooter_flow),
+    "cut_in": Scenario(plan_cut_in, cut_in),
+    "late_crossing_crowd": Scenario(plan_late_crossing_crowd, late_crossing_crowd),
+    "right_turn_across_scooters": Scenario(plan_right_turn_across_scooters, right_turn_across_scooters),
+}

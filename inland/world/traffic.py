@@ -1,0 +1,168 @@
+"""Who else is on the road: the background demand of an episode, as plain data drawn from its seed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from inland.world.layout import Lane, LaneKind, Layout
+from inland.world.lights import ARMS, Programme
+from inland.world.roads import arc_length, edge_lanes
+from inland.world.state import Kind, Light
+
+KINDS: dict[str, Kind] = {
+    "car": Kind.CAR,
+    "suv": Kind.CAR,
+    "van": Kind.CAR,
+    "truck": Kind.TRUCK,
+    "bus": Kind.BUS,
+    "scooter": Kind.SCOOTER,
+    "courier": Kind.SCOOTER,
+    "bicycle": Kind.BICYCLE,
+    "walker": Kind.PEDESTRIAN,
+}
+"""SUMO vehicle type (``networks/types.add.xml``) -> what it is."""
+MOTOR = ("car", "car", "car", "suv", "suv", "van")
+TWO_WHEELERS = ("scooter", "scooter", "courier", "courier", "bicycle")
+
+
+@dataclass(frozen=True, slots=True)
+class Vehicle:
+    """One vehicle that departs: on ``edges``, from ``lane`` (its index), ``at_m`` after the lane's beginning."""
+
+    id: str
+    type: str
+    edges: tuple[str, ...]
+    lane: int
+    at_m: float
+    speed_mps: float
+    depart_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Walker:
+    """One person who walks along ``edges`` (walks of either side, crossings are found) from the start."""
+
+    id: str
+    edges: tuple[str, ...]
+    at_m: float
+    to_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class Density:
+    """Mean gaps between vehicles of a lane, and how many walk. 0 is none."""
+
+    car_gap_m: float = 50.0
+    two_wheel_gap_m: float = 0.0
+    walkers: int = 12
+    inflow_per_lane_hz: float = 0.06
+    two_wheel_in_drive: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """A stretch of a lane in which the demand puts nobody, because the ego or the script needs it."""
+
+    lane: str
+    from_m: float
+    to_m: float
+
+
+def vehicles(
+    layout: Layout, programme: Programme, density: Density, clear: tuple[Clear, ...], rng: random.Random
+) -> Iterator[Vehicle]:
+    """Vehicles on every road lane at the start, and those that come in later at the far ends."""
+    count = 0
+    for arm in ARMS:
+        for way in ("in", "out"):
+            for lane in edge_lanes(layout.lanes, f"{arm}_{way}", (LaneKind.DRIVE, LaneKind.TWO_WHEEL)):
+                two_wheel = lane.kind == LaneKind.TWO_WHEEL
+                gap_m = density.two_wheel_gap_m if two_wheel else density.car_gap_m
+                if not gap_m:
+                    continue
+                routes = onward(layout, lane) if way == "in" else [(lane.edge,)]
+                for at_m, speed in _spread(layout, lane, programme, gap_m, rng):
+                    kind = rng.choice(TWO_WHEELERS if two_wheel else MOTOR)
+                    if not two_wheel and rng.random() < 0.06:
+                        kind = rng.choice(("truck", "bus"))
+                    edges = rng.choice(routes)
+                    if any(c.lane == lane.id and c.from_m <= at_m <= c.to_m for c in clear):
+                        continue
+                    count += 1
+                    yield Vehicle(f"v{count}", kind, edges, lane.index, at_m, speed)
+                if way == "in":
+                    hz = density.inflow_per_lane_hz * (3 if two_wheel else 1)
+                    at_s = rng.expovariate(hz) + 1.0
+                    while at_s < 40.0:
+                        kind = rng.choice(TWO_WHEELERS if two_wheel else MOTOR)
+                        count += 1
+                        yield Vehicle(
+                            f"v{count}", kind, rng.choice(routes), lane.index, 12.0, 0.6 * _cruise(lane), at_s
+                        )
+                        at_s += 2.0 + rng.expovariate(hz)
+
+
+def onward(layout: Layout, lane: Lane) -> list[tuple[str, ...]]:
+    """The routes (edges) that a lane into the junction allows without changing lanes."""
+    routes: list[tuple[str, ...]] = []
+    for via in lane.successors:
+        following = via
+        while layout.lanes[following].junction:
+            following = layout.lanes[following].successors[0]
+        routes.append((lane.edge, layout.lanes[following].edge))
+    return routes
+
+
+def _cruise(lane: Lane) -> float:
+    return 6.0 if lane.kind == LaneKind.TWO_WHEEL else lane.speed_limit_mps
+
+
+def _spread(
+    layout: Layout, lane: Lane, programme: Programme, gap_m: float, rng: random.Random
+) -> Iterator[tuple[float, float]]:
+    """Positions from the lane's end backwards with speeds that could come to rest at a red light ahead."""
+    length = float(arc_length(lane.centre)[-1])
+    two_wheel = lane.kind == LaneKind.TWO_WHEEL
+    body = 2.5 if two_wheel else 9.0
+    signal = next((s for s in layout.signals if lane.id in s.lanes), None)
+    stopping = signal is not None and programme.light(signal.id, 0.0) != Light.GREEN
+    at = length - (rng.uniform(1.0, 2.0) if stopping else rng.uniform(3.0, gap_m))
+    waiting = rng.randrange(0, 6 if two_wheel else 3) if stopping else 0
+    rear_m = length
+    while at > 12.0:
+        if waiting > 0:
+            yield at, 0.0
+            waiting -= 1
+            rear_m = at - body
+            at -= body + rng.uniform(0.0, 1.5)
+            continue
+        room = rear_m - at - 3.0
+        speed = _cruise(lane) * rng.uniform(0.55, 0.7)  # even the slowest kind may depart with it
+        if stopping:
+            speed = min(speed, (2 * 1.5 * max(room, 0.0)) ** 0.5)
+        yield at, speed
+        at -= body + rng.expovariate(1.0 / gap_m)
+
+
+def walkers(layout: Layout, density: Density, rng: random.Random) -> Iterator[Walker]:
+    """People on the walks, some of whom cross at the junction."""
+    for n in range(density.walkers):
+        i = rng.randrange(4)
+        arm, way = ARMS[i], rng.choice(("in", "out"))
+        # Facing the junction, the walk of an arm's inbound road leads to the next arm's outbound walk on the right.
+        edge = f"{arm}_{way}"
+        length = float(arc_length(layout.lanes[f"{edge}_0"].centre)[-1])
+        near = rng.random() < 0.6
+        from_junction = rng.uniform(2.0, 30.0) if near else rng.uniform(20.0, 120.0)
+        at_m = length - from_junction if way == "in" else from_junction
+        if rng.random() < 0.5:
+            far = rng.choice([a for a in ARMS if a != arm])
+            to_way = rng.choice(("in", "out"))
+            to_length = float(arc_length(layout.lanes[f"{far}_{to_way}_0"].centre)[-1])
+            to_m = to_length - 80.0 if to_way == "in" else 80.0
+            yield Walker(f"p{n}", (edge, f"{far}_{to_way}"), at_m, to_m)
+        else:
+            to_m = at_m + rng.choice((-1, 1)) * rng.uniform(40.0, 80.0)
+            yield Walker(f"p{n}", (edge,), at_m, min(max(to_m, 1.0), length - 1.0))
