@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from inland import spread
@@ -216,7 +217,8 @@ def _numbers(measured: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
     for name, value in measured.items():
         if isinstance(value, Mapping):
             found.update(_numbers(value, f"{prefix}{name}."))
-        elif isinstance(value, (int, float)) and name not in ("success", "driving_score"):
+        # NaN is a measure that this episode does not have: left out, never invented.
+        elif isinstance(value, (int, float)) and name not in ("success", "driving_score") and isfinite(value):
             found[prefix + name] = float(value)
     return found
 

@@ -1,0 +1,97 @@
+"""What came of what: walk parents both ways over the lake's table ``artifacts``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from inland.errors import BadInput
+
+if TYPE_CHECKING:
+    from inland.site import Site
+
+
+def record(
+    site: Site,
+    ident: str,
+    kind: str,
+    parents: Sequence[str],
+    *,
+    origins: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    developers: Sequence[str] = (),
+    station: str = "",
+    revision: int = 0,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Write one artifact into the lake; nothing happens where it is there already.
+
+    Origins and classes that are not given are the union of the parents' (an unlisted step inherits), and this
+    site's region is always one of the origins.
+    """
+    from inland import lake
+
+    known = {str(row["id"]): row for row in _rows(site, ["id", "origins", "classes", "developers"])}
+    before = [known[p] for p in parents if p in known]
+    missing = [p for p in parents if p not in known]
+    if missing:
+        where = "id in (" + ", ".join("'" + m.replace("'", "''") + "'" for m in missing) + ")"
+        before += lake.scan(site, "clips", ["id", "origins", "classes"], where).to_pylist()
+    row = {
+        "id": ident,
+        "kind": kind,
+        "parents": sorted(parents),
+        "origins": sorted({site.region, *(origins or _union(before, "origins"))}),
+        "classes": sorted(classes or _union(before, "classes")),
+        "developers": sorted({*developers, *_union(before, "developers"), *filter(None, [site.creator])}),
+        "station": station,
+        "revision": revision,
+        "created_by": site.id,
+        "details": json.dumps(dict(details or {}), sort_keys=True),
+    }
+    lake.append(site, "artifacts", [row])
+
+
+def artifact(site: Site, ident: str) -> dict[str, Any]:
+    """One artifact's row. BadInput where the lake has none of that id."""
+    for row in _rows(site, None):
+        if row["id"] == ident:
+            return row
+    raise BadInput(f"no artifact {ident!r}", place=f"{site.root}: artifacts", remedy="check the digest")
+
+
+def ancestors(site: Site, ident: str) -> tuple[str, ...]:
+    """Everything that ``ident`` came of, artifacts and clips, nearest first."""
+    return walk({row["id"]: row["parents"] for row in _rows(site, ["id", "parents"])}, ident)
+
+
+def descendants(site: Site, ident: str) -> tuple[str, ...]:
+    """Everything that came of ``ident`` (a clip or an artifact), nearest first."""
+    children: dict[str, list[str]] = {}
+    for row in _rows(site, ["id", "parents"]):
+        for parent in row["parents"]:
+            children.setdefault(parent, []).append(row["id"])
+    return walk(children, ident)
+
+
+def walk(edges: Mapping[str, Iterable[str]], start: str) -> tuple[str, ...]:
+    """Every node that ``edges`` lead to from ``start``, breadth first, each once and in sorted order a
+    step."""
+    seen: dict[str, None] = {}
+    step = [start]
+    while step:
+        step = sorted({n for node in step for n in edges.get(node, ())} - set(seen) - {start})
+        seen.update(dict.fromkeys(step))
+    return tuple(seen)
+
+
+def _rows(site: Site, columns: list[str] | None) -> list[dict[str, Any]]:
+    from inland import lake
+
+    rows: list[dict[str, Any]] = lake.scan(site, "artifacts", columns).to_pylist()
+    return rows
+
+
+def _union(rows: Iterable[Mapping[str, Any]], column: str) -> set[str]:
+    return {value for row in rows for value in row.get(column) or ()}
