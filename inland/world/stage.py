@@ -11,12 +11,14 @@ import random
 
 os.environ.setdefault("LIBSUMO_AS_TRACI", "quiet")  # or libsumo prints to standard output at import
 
-import libsumo as libsumo
+import libsumo
 
 from inland.world.layout import Layout, Route
 from inland.world.roads import Network, arc_length
 from inland.world.state import EGO_SHAPE, Ego
 from inland.world.traffic import Vehicle, Walker
+
+__all__ = ["EGO_ID", "FRONT_AHEAD_M", "Stage", "libsumo"]
 
 EGO_ID = "ego"
 FRONT_AHEAD_M = EGO_SHAPE.length_m - EGO_SHAPE.rear_overhang_m
