@@ -200,9 +200,10 @@ def roll_out(site: Site, release: str, vehicles: Sequence[str]) -> RollOut:
 def roll_back(site: Site, vehicles: Sequence[str]) -> dict[str, str]:
     """Put each vehicle back on the release before; return vehicle -> release ('' where it had none).
 
-    The driver in use becomes that of the vehicles' earlier release. BadInput where a vehicle runs none.
+    The driver that was in use before is in use again. BadInput where a vehicle runs no release.
     """
     back: dict[str, str] = {}
+    dropped = set()
     for vehicle in vehicles:
         now = installed_on(site, vehicle)
         if not now:
@@ -210,10 +211,14 @@ def roll_back(site: Site, vehicles: Sequence[str]) -> dict[str, str]:
         earlier, *rest = now["before"] or [{"release": "", "model": ""}]
         if earlier["release"]:
             _install(site, vehicle, {**earlier, "before": rest})
-            take_into_use(site, earlier["model"], earlier["release"])
         else:
             site.storage.delete(f"fleet/{vehicle}/installed.json")
         back[vehicle] = earlier["release"]
+        dropped.add(now["release"])
+    in_use = _in_use(site)
+    if in_use and in_use["release"] in dropped and in_use["before"]:
+        earlier, *rest = in_use["before"]
+        site.storage.put(IN_USE, canonical_json({**earlier, "before": rest}))
     return back
 
 
@@ -229,14 +234,17 @@ def installed_on(site: Site, vehicle: str) -> dict[str, Any]:
 
 def field_model(site: Site) -> str | None:
     """The model of the driver now in use at this site, or None."""
-    if not site.storage.exists(IN_USE):
-        return None
-    return str(json.loads(site.storage.get(IN_USE))["model"])
+    in_use = _in_use(site)
+    return str(in_use["model"]) if in_use else None
 
 
 def take_into_use(site: Site, model: str, release: str = "") -> None:
     """Say which driver is in use: that of a release, or (``release`` '') one that arrived over the border."""
-    site.storage.put(IN_USE, canonical_json({"model": model, "release": release}))
+    now = _in_use(site)
+    if now and (now["model"], now["release"]) == (model, release):
+        return
+    before = [{"model": now["model"], "release": now["release"]}, *now["before"]] if now else []
+    site.storage.put(IN_USE, canonical_json({"model": model, "release": release, "before": before}))
 
 
 def allowed_name(region: str) -> str:
@@ -253,6 +261,14 @@ def name_problems(name: str, region: str) -> tuple[str, ...]:
 def stamp(origins: Sequence[str]) -> str:
     """What a release says of its evidence: ``towns only`` where none is from real roads."""
     return "towns only" if set(origins) <= {"towns"} else f"from {', '.join(sorted(origins))}"
+
+
+def _in_use(site: Site) -> dict[str, Any]:
+    """``model``, ``release`` and ``before`` of the driver in use; {} where there is none."""
+    if not site.storage.exists(IN_USE):
+        return {}
+    found: dict[str, Any] = json.loads(site.storage.get(IN_USE))
+    return found
 
 
 def _install(site: Site, vehicle: str, record: Mapping[str, Any]) -> None:
