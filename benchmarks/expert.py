@@ -1,3 +1,4 @@
+# ruff: noqa: E402 - one thread per process must be set before numpy is imported
 """How well the expert drives: ``python -m benchmarks.expert --town town_cn --episodes 400``.
 
 Prints one JSON object: success per scenario and pooled, with the targets, and how long it takes compared with

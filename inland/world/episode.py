@@ -203,7 +203,7 @@ def _drive(
     states, controls, human = [state], [], []
     others: Others | None = None
     s_m, _ = plan.path.project(state.ego.x_m, state.ego.y_m)
-    standing, crashed = 0, 0
+    standing, idle, crashed = 0, 0, 0
     end = "timeout"
 
     for step in range(int(simulator.time_limit_s / STEP_S)):
@@ -252,11 +252,13 @@ def _drive(
         elif abs(offset) > OFF_ROUTE_M:
             end = "off_route"
             break
-        elif standing * STEP_S > BLOCKED_S and (
-            standing * STEP_S > STUCK_S or not _has_reason_to_wait(state, plan, s_m)
-        ):
-            end = "blocked"
-            break
+        elif standing:
+            idle = 0 if step % 10 == 0 and _has_reason_to_wait(state, plan, s_m) else idle + 1
+            if idle * STEP_S > BLOCKED_S or standing * STEP_S > STUCK_S:
+                end = "blocked"
+                break
+        else:
+            idle = 0
     if crashed:
         end = "collision"
     return EpisodeLog(

@@ -25,16 +25,19 @@ from inland.world.planning import (
     must_stop,
     near,
     predict,
+    room_to_pass,
     speed_profile,
     steer,
     stop_at,
     stop_lines,
     track,
 )
-from inland.world.state import TRAJECTORY_POINTS, TRAJECTORY_STEP_S, Control, Light, WorldState
+from inland.world.state import TRAJECTORY_POINTS, TRAJECTORY_STEP_S, Control, Kind, Light, WorldState
 
 CANDIDATES_MPS2 = np.array([1.0, 0.5, 0.0, -0.5, -1.0, -1.5, -2.0, -2.5, -3.0, -4.0, -5.5, -8.0])
 """Constant accelerations that are tried, weakest braking first, where the wish of the moment meets somebody."""
+CREEP_MPS = 1.5
+"""How fast the expert squeezes past somebody who stands close."""
 SIGNAL_SIGHT_M = 70.0
 """From how far the expert reads a light."""
 REVISION = 1
@@ -105,6 +108,7 @@ class ExpertDriver:
         self._others: Others | None = None
         self._s_m = 0.0
         self._command_mps2 = 0.0
+        self._aside_m = 0.0
         self._state: WorldState | None = None
         self._visible: Others | None = None
 
@@ -138,16 +142,19 @@ class ExpertDriver:
         ego, path = state.ego, plan.path
         s, offset = path.project(ego.x_m, ego.y_m, self._s_m)
         self._s_m = s
+        aim = room_to_pass(self._visible, path, s)
+        self._aside_m += min(max(aim - self._aside_m, -0.04), 0.04)
+        offsets = (offset, self._aside_m)
         wish = min(
             self._cruise(s, ego.speed_mps),
-            self._behind_others(s, ego.speed_mps, plan, self._visible, style),
+            self._behind_others(s, ego.speed_mps, plan, offsets),
             self._at_lights(s, ego.speed_mps, state.signals, plan, style),
         )
-        wish = self._avoid(wish, state, plan, s, self._visible)
+        wish = self._avoid(wish, state, plan, s, offsets)
         acceleration = self._smooth(wish, ego.speed_mps)
         self._command_mps2 = acceleration
         return Control(
-            curvature_1pm=steer(ego, path, s, offset),
+            curvature_1pm=steer(ego, path, s, offset - self._aside_m),
             acceleration_mps2=acceleration,
             trajectory_m=ahead_on_path(path, s, ego.x_m, ego.y_m, ego.yaw_rad, ego.speed_mps, acceleration),
         )
@@ -159,13 +166,16 @@ class ExpertDriver:
         target = float(np.interp(s_m + 0.4 * speed_mps, plan.path.s_m, plan.profile_mps))
         return min(max((target - speed_mps) / 0.7, -3.0), style.acceleration_mps2)
 
-    def _behind_others(self, s_m: float, speed_mps: float, plan: Plan, others: Others, style: Style) -> float:
+    def _behind_others(self, s_m: float, speed_mps: float, plan: Plan, offsets_m: tuple[float, float]) -> float:
         """Keep a distance to whoever is ahead, and stay out of a junction that cannot be left."""
+        style, others = self._style, self._visible
         wish = style.acceleration_mps2
-        for leader in leaders(others, plan.path, s_m):
+        if others is None:
+            return wish
+        for leader in leaders(others, plan.path, s_m, offsets_m):
             wish = min(wish, follow(speed_mps, leader, style.time_gap_s, style.acceleration_mps2))
-            if leader.speed_mps > 1.5:
-                continue
+            if leader.speed_mps > 1.5 or leader.kind > Kind.BUS:
+                continue  # two-wheelers and people clear a junction by themselves
             rear = s_m + FRONT_M + leader.gap_m
             for start, end in plan.turns:
                 front = s_m + FRONT_M
@@ -189,29 +199,38 @@ class ExpertDriver:
                 wish = min(wish, braking)
         return wish
 
-    def _avoid(self, wish: float, state: WorldState, plan: Plan, s_m: float, others: Others) -> float:
-        """The strongest acceleration, up to the wish, that meets nobody within the horizon."""
-        if not len(others):
+    def _avoid(self, wish: float, state: WorldState, plan: Plan, s_m: float, offsets_m: tuple[float, float]) -> float:
+        """The strongest acceleration, up to the wish, that keeps clear of everybody within the horizon.
+
+        Where nothing keeps clear but something does not touch, creep: whoever stands too close already cannot be
+        given more room by waiting.
+        """
+        others = self._visible
+        if others is None or not len(others):
             return wish
         predicted = predict(others, plan.path, plan.turns, s_m)
         tried = np.r_[wish, CANDIDATES_MPS2[wish > CANDIDATES_MPS2]]
         top = float(np.interp(s_m, plan.path.s_m, plan.profile_mps)) + 0.5
-        when = first_conflicts(tried, state.ego, s_m, plan.path, top, others, predicted)
-        if np.isinf(when).any():
-            return float(tried[int(np.argmax(np.isinf(when)))])
-        # Nothing avoids it on prediction: the latest meeting, and of those the strongest braking.
-        latest = np.flatnonzero(when == when.max())
-        return float(tried[latest[-1]])
+        close, touch = first_conflicts(tried, state.ego, s_m, offsets_m, plan.path, top, others, predicted)
+        comfortable = np.isinf(close) & ((tried >= -3.0) | (tried == wish))
+        if comfortable.any():
+            return float(tried[int(np.argmax(comfortable))])
+        free = np.isinf(touch)
+        if not free.any():
+            # Nothing avoids it on prediction: the latest touch, and of those the strongest braking.
+            return float(tried[np.flatnonzero(touch == touch.max())[-1]])
+        gentle = (CREEP_MPS - state.ego.speed_mps) / 0.7
+        return min(float(tried[int(np.argmax(free))]), max(gentle, -2.5))
 
     def _smooth(self, wish: float, speed_mps: float) -> float:
         """Bound jerk unless it is an emergency; hold still at rest."""
         before = self._command_mps2
         if speed_mps < 0.3 and wish > 0:
             before = max(before, 0.0)
-        if wish < -3.5:
-            return max(wish, -8.0)
         if speed_mps < 0.2 and wish <= 0:
             return -0.5
+        if wish < -3.5:
+            return max(wish, -8.0)
         return min(max(wish, before - 0.5), before + 0.35)
 
 

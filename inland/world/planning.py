@@ -19,6 +19,7 @@ Floats = NDArray[np.float64]
 FRONT_M = EGO_SHAPE.length_m - EGO_SHAPE.rear_overhang_m
 """From the rear axle to the front bumper."""
 HORIZON_S = 4.0
+ACTUATOR_LAG_S = 0.2
 PREDICTION_TIMES_S = np.arange(0.25, HORIZON_S + 0.01, 0.25)
 LATERAL_PERSISTENCE_S = 1.2
 """How long a drift across the lane is believed to go on: about what is left of a lane change."""
@@ -164,28 +165,50 @@ def clearances(
     return along, across, ahead
 
 
+def shifted(
+    pose: tuple[Floats, Floats, Floats], gone_m: Floats, offsets_m: tuple[float, float]
+) -> tuple[Floats, Floats, Floats]:
+    """Poses moved aside (positive left) by an offset that goes from the first to the second over some metres."""
+    now, then = offsets_m
+    x, y, yaw = pose
+    aside = then + (now - then) * np.exp(-gone_m / 4.0)
+    return x - aside * np.sin(yaw), y + aside * np.cos(yaw), yaw
+
+
 @dataclass(frozen=True, slots=True)
 class Leader:
-    """Who is in the way now: the way left until touching, its speed along the path, its acceleration, its id."""
+    """Who is in the way now: the way left until touching, its speed along the path, its acceleration, who."""
 
     gap_m: float
     speed_mps: float
     acceleration_mps2: float
     actor: int
+    kind: int
 
 
-def leaders(others: Others, path: Path, s_m: float, reach_m: float = 60.0, margin_m: float = 0.25) -> list[Leader]:
-    """Road users in the strip that the ego's body will sweep, who move along it or stand."""
+def leaders(
+    others: Others,
+    path: Path,
+    s_m: float,
+    offsets_m: tuple[float, float] = (0.0, 0.0),
+    reach_m: float = 60.0,
+    margin_m: float = 0.2,
+) -> list[Leader]:
+    """Road users in the strip that the ego's body will sweep, who move along it or stand.
+
+    ``offsets_m`` are the ego's offset from the path now and the one that it goes to.
+    """
     if not len(others):
         return []
     way = np.arange(0.0, reach_m, 1.0)
-    pose = path.pose(s_m + way)
+    pose = shifted(path.pose(s_m + way), way, offsets_m)
     column = (pose[0][:, None], pose[1][:, None], pose[2][:, None])
     along, across, ahead = clearances(column, others.x, others.y, others.yaw, others.half_length, others.half_width)
-    blocked = (along < 1.0) & (across < margin_m) & (ahead > 0.0)
-    found = blocked.any(0)
+    # Whoever is beside us now is in the way only where we would really touch.
+    beside = along[0] < 0.0
+    blocked = (along < 1.0) & (across < np.where(beside, 0.0, margin_m)) & (ahead > 0.0)
     # Whoever's centre is not before ours now is beside or behind us: prediction deals with it.
-    found &= ahead[0] > 0.0
+    found = blocked.any(0) & (ahead[0] > 0.0)
     answer = []
     for i in np.flatnonzero(found):
         first = int(np.argmax(blocked[:, i]))
@@ -195,7 +218,7 @@ def leaders(others: Others, path: Path, s_m: float, reach_m: float = 60.0, margi
         if abs(aside) > 0.6 and abs(aside) > 0.8 * abs(forward):
             continue  # it crosses: prediction deals with it
         gap = max(float(way[first] + along[first, i]), 0.0)
-        answer.append(Leader(gap, forward, float(others.acceleration[i]), int(others.ids[i])))
+        answer.append(Leader(gap, forward, float(others.acceleration[i]), int(others.ids[i]), int(others.kind[i])))
     return answer
 
 
@@ -220,36 +243,65 @@ def follow(
     return float(max(wish, -max(2.5, 1.25 * needed + 0.3)))
 
 
+def room_to_pass(others: Others, path: Path, s_m: float, reach_m: float = 28.0, wish_m: float = 0.7) -> float:
+    """How far to keep from the middle of the lane, positive left, to pass those at its edges with room to spare.
+
+    Somebody who reaches into the lane but leaves a way past makes us give up to 0.5 m; somebody on either side
+    balances. Whoever blocks the lane is nobody to pass.
+    """
+    if not len(others):
+        return 0.0
+    low = max(0, int((s_m - 2.0) / path.step_m))
+    high = min(len(path.s_m), int((s_m + reach_m) / path.step_m))
+    if high - low < 2:
+        return 0.0
+    window = path.points[low:high]
+    away = (others.x[:, None] - window[:, 0]) ** 2 + (others.y[:, None] - window[:, 1]) ** 2
+    nearest = np.argmin(away, axis=1)
+    at = low + nearest
+    yaw = path.yaw_rad[at]
+    offset = (others.y - path.points[at, 1]) * np.cos(yaw) - (others.x - path.points[at, 0]) * np.sin(yaw)
+    relative = others.yaw - yaw
+    reach = others.half_length * np.abs(np.sin(relative)) + others.half_width * np.abs(np.cos(relative))
+    room = np.abs(offset) - reach - EGO_SHAPE.width_m / 2
+    drift = others.vy * np.cos(yaw) - others.vx * np.sin(yaw)
+    inner = (nearest > 0) & (nearest < len(window) - 1) & (np.abs(drift) < 1.0)
+    inner &= (room > -0.4) & (room < wish_m)
+    right = float(np.max(np.where(inner & (offset < 0), wish_m - room, 0.0)))
+    left = float(np.max(np.where(inner & (offset > 0), wish_m - room, 0.0)))
+    return min(max(right - left, -0.5), 0.5)
+
+
 def first_conflicts(
     candidates: Floats,
     ego: Ego,
     s_m: float,
+    offsets_m: tuple[float, float],
     path: Path,
     top_speed_mps: float,
     others: Others,
     predicted: tuple[Floats, Floats, Floats],
-) -> Floats:
-    """When each constant acceleration (K,) first meets somebody, seconds (K,); infinity where it meets nobody.
+) -> tuple[Floats, Floats]:
+    """When each constant acceleration (K,) first comes close to somebody, and when it first touches somebody.
 
-    The ego keeps to the path. Whoever is behind us in our own lane must keep its distance; whoever is beside us
-    conflicts only by really closing in; all others by coming within a margin of the swept strip.
+    Both are seconds (K,), infinity where it does neither. The ego keeps to the path, its offset going from the
+    first of ``offsets_m`` to the second. Whoever is behind us in our own lane must keep its distance.
     """
     t = PREDICTION_TIMES_S
-    clear = np.full(len(candidates), np.inf)
     if not len(others):
-        return clear
+        clear = np.full(len(candidates), np.inf)
+        return clear, clear
     v0 = ego.speed_mps
     a = candidates[:, None]
     # The actuator lags: for its lag the old acceleration lasts, to first order.
-    lag = 0.2
-    early = np.minimum(t, lag)
-    late = np.maximum(t - lag, 0.0)
+    early = np.minimum(t, ACTUATOR_LAG_S)
+    late = np.maximum(t - ACTUATOR_LAG_S, 0.0)
     v_early = np.maximum(v0 + ego.acceleration_mps2 * early, 0.0)
     v = np.clip(v_early + a * late, 0.0, max(top_speed_mps, v0))
-    gone = (v0 + v_early) / 2 * early + np.where(
-        (a < 0) & (v <= 0), v_early**2 / (2 * np.maximum(-a, 1e-6)), (v_early + v) / 2 * late
-    )
+    stopping = v_early**2 / (2 * np.maximum(-a, 1e-6))
+    gone = (v0 + v_early) / 2 * early + np.where((a < 0) & (v <= 0), stopping, (v_early + v) / 2 * late)
     px, py, pyaw = path.pose(s_m + gone)
+    px, py, pyaw = shifted((px, py, pyaw), gone, offsets_m)
     pose = (px[:, None, :], py[:, None, :], pyaw[:, None, :])
     half_length, half_width = others.half_length[:, None], others.half_width[:, None]
     along, across, _ = clearances(pose, *predicted, half_length, half_width)
@@ -260,14 +312,19 @@ def first_conflicts(
     )
     aligned = np.abs(wrapped(others.yaw - ego.yaw_rad)) < 0.6
     behind = (ahead_now < 0) & (across_now < 0.1) & aligned
-    beside = ahead_now < EGO_SHAPE.length_m / 2
+    beside = (ahead_now < EGO_SHAPE.length_m / 2) & (along_now < 3.0)
     soft = others.kind >= Kind.SCOOTER
-    margin_across = np.where(beside & (along_now < 3.0), 0.05, np.where(soft, 0.45, 0.3))[:, None]
-    margin_along = np.where(soft, 1.0, 0.8)[:, None]
-    hit = (along < margin_along) & (across < margin_across) & ~behind[:, None]
-    # Not more than margins: with growing time, a prediction is a worse reason to brake.
-    touched: NDArray[np.bool_] = np.any(hit, axis=1)
-    return np.where(np.any(touched, axis=1), t[np.argmax(touched, axis=1)], np.inf)
+    still = np.hypot(others.vx, others.vy) < 0.5
+    keep_across = np.where(beside, 0.1, np.where(soft & ~still, 0.45, np.where(soft, 0.3, 0.25)))[:, None]
+    keep_along = np.where(soft, 1.0, 0.8)[:, None]
+    close = (along < keep_along) & (across < keep_across) & ~behind[:, None]
+    touch = (along < 0.15) & (across < 0.08) & ~behind[:, None]
+
+    def first(hit: NDArray[np.bool_]) -> Floats:
+        at: NDArray[np.bool_] = np.any(hit, axis=1)
+        return np.where(np.any(at, axis=1), t[np.argmax(at, axis=1)], np.inf)
+
+    return first(close), first(touch)
 
 
 def speed_profile(path: Path, limit_mps: Floats, lateral_mps2: float, braking_mps2: float) -> Floats:
