@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from inland.world.layout import Layout
 from inland.world.meshes import LAMP_SHAPES, NOMINAL_M, VARIANTS, actor_meshes, lamp_outline
 from inland.world.scene import (
     AMBIENT,
+    ASPHALT,
     GRASS,
     LAMP_RADIUS_M,
     SUNLIGHT,
@@ -43,7 +45,6 @@ HAZE_PER_M = 1 / 420
 FAR_MESH_M = 30.0
 """Beyond this an actor is drawn with few triangles."""
 LAMP_MIN_PX = 1.9
-SAMPLES = 4
 EGO_ID = 0xFFFF
 COMMAND_WORDS = 5
 """moderngl strides indirect commands by 20 bytes; without indices the fifth word is unused."""
@@ -145,7 +146,7 @@ def _context() -> moderngl.Context:
     """This process's GL context, opened at the first call."""
     if "context" not in _shared:
         # One simulator process, one core: Mesa's software rasteriser must not spread over the others.
-        os.environ.setdefault("LP_NUM_THREADS", "1")
+        os.environ.setdefault("LP_NUM_THREADS", "0")
         os.environ.setdefault("MESA_SHADER_CACHE_DISABLE", "1")
         try:
             import moderngl
@@ -164,7 +165,7 @@ def _context() -> moderngl.Context:
 class TownCamera:
     """Draws one layout through one rig. The GL objects are made at the first picture."""
 
-    def __init__(self, layout: Layout, rig: Rig = RIG, *, samples: int = SAMPLES) -> None:
+    def __init__(self, layout: Layout, rig: Rig = RIG, *, samples: int = 0) -> None:
         self.layout = layout
         self.rig = rig
         self._samples = samples
@@ -269,10 +270,11 @@ class _Target:
         self.drawn.clear(*HAZE, 1.0)
 
     def read(self, ids: bool, depth: bool) -> dict[str, Frame]:
+        """Bring the pictures back; each array stands alone or views memory that nothing else writes to."""
         width, height = self._size
         if self._read is not self.drawn:
             self._context.copy_framebuffer(self._read, self.drawn)
-        colour = np.frombuffer(self._read.read(components=4, alignment=1), np.uint8).reshape(height, width, 4)
+        colour = np.frombuffer(self._read.read(components=3, alignment=1), np.uint8).reshape(height, width, 3)
         labels = None
         if self._labels:
             data = self._read.read(components=2, attachment=1, alignment=1, dtype="u4")
@@ -285,7 +287,7 @@ class _Target:
                 depth_m = np.ascontiguousarray(labels[area][..., 1]).view(np.float32)
             if labels is not None and ids:
                 id_picture = labels[area][..., 0].astype(np.uint16)
-            frames[camera.name] = Frame(np.ascontiguousarray(colour[area][..., :3]), depth_m, id_picture)
+            frames[camera.name] = Frame(np.ascontiguousarray(colour[area]), depth_m, id_picture)
         return frames
 
     def release(self) -> None:
@@ -308,9 +310,6 @@ def _packed(sizes: Sequence[tuple[int, int]]) -> tuple[list[tuple[int, int, int,
     return places, (limit, y + row)
 
 
-_ALWAYS, _LESS = "1", "<"
-
-
 class _Drawing:
     """A layout's GL objects: the static scene, uploaded once, and the instances of what moves."""
 
@@ -318,7 +317,8 @@ class _Drawing:
         self._context = context
         self._scene = scene
         self._owned: list[Any] = []
-        self._programs = {
+        # Any: moderngl's types do not tell a uniform from an attribute.
+        self._programs: dict[str, Any] = {
             "sky": self._program(shaders.SKY_VERTEX, shaders.SKY_FRAGMENT),
             "ground": self._program(shaders.GROUND_VERTEX, shaders.GROUND_FRAGMENT),
             "solid": self._program(shaders.SOLID_VERTEX, shaders.SOLID_FRAGMENT),
@@ -330,9 +330,11 @@ class _Drawing:
             self._programs[name]["haze_per_m"].value = HAZE_PER_M
         self._programs["actor"]["sun"].value = scene.sun
         self._programs["actor"]["light"].value = (AMBIENT, SUNLIGHT)
+        self._programs["ground"]["under"].value = ASPHALT
+        ground = ("in_position", "in_sideways", "in_colour")
         self._sky = self._array("sky", _sky(), "3f 3f", "in_position", "in_colour")
-        self._plane = self._array("ground", _plane(), "2f 3f", "in_position", "in_colour")
-        self._ground = _Runs(self, "ground", scene.ground, scene.ground_groups, "2f 3f", "in_position", "in_colour")
+        self._plane = self._array("ground", _plane(), "2f 2f 3f", *ground)
+        self._ground = _Runs(self, "ground", scene.ground, scene.ground_groups, "2f 2f 3f", *ground)
         self._solids = _Runs(
             self,
             "solid",
@@ -342,6 +344,7 @@ class _Drawing:
             "in_position",
             "in_colour",
             "in_picture",
+            near_first=True,
         )
         layers, height, width, _ = scene.pictures.shape
         self._pictures = context.texture_array((width, height, layers), 3, scene.pictures.tobytes())
@@ -376,7 +379,7 @@ class _Drawing:
 
     # Buffers
 
-    def _program(self, vertex: str, fragment: str) -> moderngl.Program:
+    def _program(self, vertex: str, fragment: str) -> Any:
         program = self._context.program(vertex_shader=vertex, fragment_shader=fragment)
         self._owned.append(program)
         return program
@@ -446,23 +449,25 @@ class _Drawing:
         focal = camera.focal_px[0] if camera.focal_px else 1.0
         self._programs["lamp"]["focal_px"].value = (focal, LAMP_MIN_PX)
 
+        self._programs["ground"]["half_size_px"].value = (camera.width_px / 2, camera.height_px / 2)
+
         target.drawn.viewport = viewport
         context = self._context
         context.front_face = "cw"  # the picture is drawn upside down
-        context.enable_only(context.CULL_FACE)
-        self._sky.render()
         context.enable_only(context.DEPTH_TEST | context.CULL_FACE)
-        context.depth_func = _ALWAYS
+        sides = side_planes(camera, axes)
+        # What stands up first, so that what it hides costs nothing; then the ground as a painter would, tested
+        # against what stands on it but not against itself; the sky where nothing else is.
+        self._draw_actors(eye, axes, sides)
+        self._pictures.use(0)
+        self._solids.draw(eye, axes, sides)
+        target.drawn.depth_mask = False
         self._programs["ground"]["offset"].value = (float(eye[0]), float(eye[1]))
         self._plane.render()
         self._programs["ground"]["offset"].value = (0.0, 0.0)
-        sides = side_planes(camera, axes)
         self._ground.draw(eye, axes, sides)
-        context.depth_func = _LESS
-        self._pictures.use(0)
-        self._solids.draw(eye, axes, sides)
-        self._draw_actors(eye, axes, sides)
-        context.disable(context.CULL_FACE)
+        self._sky.render()
+        target.drawn.depth_mask = True
         self._lamps.draw()
 
     def _draw_actors(self, eye: NDArray[np.float64], axes: NDArray[np.float64], sides: NDArray[np.float64]) -> None:
@@ -491,8 +496,10 @@ class _Runs:
         groups: Groups,
         layout: str,
         *names: str,
+        near_first: bool = False,
     ) -> None:
         self._groups = groups
+        self._near_first = near_first
         self._array = owner.vertex_array(program, [(owner.buffer(vertices), layout, *names)])
         self._table = np.zeros((len(groups.first), COMMAND_WORDS), np.uint32)
         self._table[:, 0] = groups.count
@@ -503,7 +510,10 @@ class _Runs:
     def draw(self, eye: NDArray[np.float64], axes: NDArray[np.float64], sides: NDArray[np.float64]) -> None:
         if not len(self._table):
             return
-        inside = visible(self._groups.centre_m - eye, self._groups.radius_m, axes, sides)
+        place = self._groups.centre_m - eye
+        inside = np.flatnonzero(visible(place, self._groups.radius_m, axes, sides))
+        if self._near_first:
+            inside = inside[np.argsort((place[inside] ** 2).sum(axis=1))]
         chosen = self._table[inside]
         if len(chosen):
             self._commands.write(chosen.tobytes())
@@ -656,7 +666,11 @@ def instances(
         *(*size, braking),
         *(0.05, 0.75, 0.85, EGO_ID),
     )
-    return records, np.append(mesh, Kind.CAR * VARIANTS), np.append(reach, np.float32(4.0))
+    return (
+        records,
+        np.append(mesh, int(Kind.CAR) * VARIANTS).astype(np.int64),
+        np.append(reach, np.float32(4.0)).astype(np.float32),
+    )
 
 
 _RED = (1.0, 0.05, 0.02)
@@ -688,15 +702,15 @@ def _sky() -> NDArray[np.float32]:
     """A cylinder around the eye, its colour rising from haze to blue: (V, 6)."""
     angle = np.arange(17) * np.pi / 8
     bands = [
-        (-40.0, HAZE),
+        (-1.0, HAZE),
         (0.0, HAZE),
         (14.0, (0.66, 0.77, 0.90)),
         (60.0, (0.45, 0.64, 0.88)),
         (600.0, (0.35, 0.55, 0.85)),
     ]
     rows = []
-    for (low, below), (high, above) in zip(bands, bands[1:], strict=False):
-        for a, b in zip(angle, angle[1:], strict=False):
+    for (low, below), (high, above) in pairwise(bands):
+        for a, b in pairwise(angle):
             p, q = (np.cos(a) * 100, np.sin(a) * 100), (np.cos(b) * 100, np.sin(b) * 100)
             # Seen from inside: clockwise from outside.
             for (x, y), z, colour in (
@@ -712,7 +726,7 @@ def _sky() -> NDArray[np.float32]:
 
 
 def _plane() -> NDArray[np.float32]:
-    """The ground out to the horizon, around the eye: (6, 5)."""
+    """The ground out to the horizon, around the eye: (6, 7)."""
     far = 2000.0
     corners = [(-far, -far), (far, -far), (far, far), (-far, -far), (far, far), (-far, far)]
-    return np.array([(x, y, *GRASS) for x, y in corners], np.float32)
+    return np.array([(x, y, 0, 0, *GRASS) for x, y in corners], np.float32)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +60,8 @@ class Groups:
 class Scene:
     """A layout as triangles.
 
-    ``ground`` is float32 (V, 5): x, y, colour, in painting order; ``solids`` (V, 9): x, y, z, colour, u, v,
+    ``ground`` is float32 (V, 7): x, y, sideways x, y, colour, in painting order; a vertex lies at x, y moved
+    sideways, further where a thin line would be lost between pixels. ``solids`` (V, 9): x, y, z, colour, u, v,
     texture layer. ``pictures`` is uint8 (layers, SIZE, SIZE, 3), first row lowest. ``lamps`` is (heads, 3 colours,
     x y z yaw); ``lamp_signal`` says which of ``layout.signals`` each head shows, ``lamp_shape`` its outline.
     """
@@ -139,7 +141,7 @@ def _ground_layers(layout: Layout) -> list[Triangles]:
     ]
     fills = [_marking(m) for m in layout.markings if m.style == "fill"]
     lines = [_marking(m) for m in layout.markings if m.style != "fill"]
-    return [_joined(layer, 5) for layer in (pavement, kerbs, surface, two_wheel, fills, lines)]
+    return [_joined(layer, 7) for layer in (pavement, kerbs, surface, two_wheel, fills, lines)]
 
 
 def _is_pavement(lane: Lane) -> bool:
@@ -158,8 +160,8 @@ def _marking(marking: Marking) -> Triangles:
     if style in ("dashed", "waiting"):
         closed = np.vstack([points, points[:1]]) if style == "waiting" and len(points) > 2 else points
         step = (DASH_M, DASH_GAP_M) if style == "dashed" else (1.0, 0.8)
-        return _joined([_ribbon(dash, width, colour) for dash in dashes(closed, *step)], 5)
-    return _ribbon(points, width, colour)
+        return _joined([_ribbon(dash, width, colour, line=True) for dash in dashes(closed, *step)], 7)
+    return _ribbon(points, width, colour, line=True)
 
 
 def dashes(points: Polyline, dash_m: float, gap_m: float) -> list[Polyline]:
@@ -175,13 +177,13 @@ def dashes(points: Polyline, dash_m: float, gap_m: float) -> list[Polyline]:
     return pieces
 
 
-def _ribbon(points: Polyline, width_m: float, colour: Colour) -> Triangles:
-    """A band along a polyline, mitred at its bends, as (T, 3, 5) triangles."""
+def _ribbon(points: Polyline, width_m: float, colour: Colour, *, line: bool = False) -> Triangles:
+    """A band along a polyline, mitred at its bends, as (T, 3, 7) triangles; a ``line`` never gets too thin to see."""
     points = np.asarray(points, np.float64)[:, :2]
     keep = np.concatenate([[True], np.linalg.norm(np.diff(points, axis=0), axis=1) > 1e-6])
     points = points[keep]
     if len(points) < 2:
-        return np.zeros((0, 3, 5), np.float32)
+        return np.zeros((0, 3, 7), np.float32)
     along = np.diff(points, axis=0)
     along /= np.linalg.norm(along, axis=1, keepdims=True)
     closed = len(points) > 3 and bool(np.allclose(points[0], points[-1]))
@@ -193,9 +195,11 @@ def _ribbon(points: Polyline, width_m: float, colour: Colour) -> Triangles:
     # A mitre grows as 1 / cos(half the bend); past 60 degrees it is cut.
     stretch = 1 / np.maximum(np.sum(tangent * after, axis=1, keepdims=True), 0.5)
     left = np.stack([-tangent[:, 1], tangent[:, 0]], axis=1) * stretch * width_m / 2
-    a, b = points + left, points - left
-    quads = np.stack([b[:-1], b[1:], a[1:], b[:-1], a[1:], a[:-1]], axis=1)
-    return _coloured(quads.reshape(-1, 3, 2), colour)
+    a, b = np.hstack([points, left]), np.hstack([points, -left])
+    quads = np.stack([b[:-1], b[1:], a[1:], b[:-1], a[1:], a[:-1]], axis=1).reshape(-1, 3, 4)
+    if not line:
+        quads = np.concatenate([quads[..., :2] + quads[..., 2:], np.zeros_like(quads[..., :2])], axis=2)
+    return _coloured(quads, colour)
 
 
 def _zebra(points: Polyline, width_m: float, colour: Colour) -> Triangles:
@@ -215,7 +219,7 @@ def _zebra(points: Polyline, width_m: float, colour: Colour) -> Triangles:
     stripes = max(1, int(length / (2 * ZEBRA_STRIPE_M)))
     offsets = (np.arange(stripes) - (stripes - 1) / 2) * (length / stripes)
     lines = [np.stack([middle + unit * at - across, middle + unit * at + across]) for at in offsets]
-    return _joined([_ribbon(line, length / stripes / 2, colour) for line in lines], 5)
+    return _joined([_ribbon(line, length / stripes / 2, colour, line=True) for line in lines], 7)
 
 
 def _arrow(points: Polyline, width_m: float, colour: Colour) -> Triangles:
@@ -229,8 +233,8 @@ def _arrow(points: Polyline, width_m: float, colour: Colour) -> Triangles:
     tip = np.array([[neck + left * width_m / 2, neck - left * width_m / 2, points[-1]]])
     parts = [_coloured(tip, colour)]
     if len(shaft) > 1:
-        parts.append(_ribbon(shaft, width_m * 0.35, colour))
-    return _joined(parts, 5)
+        parts.append(_ribbon(shaft, width_m * 0.35, colour, line=True))
+    return _joined(parts, 7)
 
 
 def _polygon(points: Polyline, colour: Colour) -> Triangles:
@@ -261,7 +265,8 @@ def _next_ear(points: Polyline, ring: list[int]) -> int:
     before, after = np.roll(corner, 1, axis=0), np.roll(corner, -1, axis=0)
     bend = _cross(corner - before, after - corner)
     for at in np.flatnonzero(bend > 1e-12):
-        others = np.delete(corner, [at - 1 if at else len(ring) - 1, at, (at + 1) % len(ring)], axis=0)
+        near = [(at - 1) % len(ring), int(at), (at + 1) % len(ring)]
+        others = np.delete(corner, near, axis=0)
         a, b, c = before[at], corner[at], after[at]
         inside = (
             (_cross(b - a, others - a) > 1e-12)
@@ -279,8 +284,10 @@ def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64
 
 
 def _coloured(triangles: NDArray[np.float64], colour: Colour) -> Triangles:
-    """(T, 3, 2) -> (T, 3, 5), all wound counter-clockwise from above."""
-    a, b, c = triangles[:, 0], triangles[:, 1], triangles[:, 2]
+    """(T, 3, 2 or 4) -> (T, 3, 7), all wound counter-clockwise from above."""
+    if triangles.shape[2] == 2:
+        triangles = np.pad(triangles, ((0, 0), (0, 0), (0, 2)))
+    a, b, c = np.moveaxis(triangles[..., :2] + triangles[..., 2:], 1, 0)
     wrong = _cross(b - a, c - a) < 0
     triangles = np.where(wrong[:, None, None], triangles[:, ::-1], triangles)
     tint = np.broadcast_to(np.array(colour), (len(triangles), 3, 3))
@@ -382,7 +389,7 @@ def _crown(block: Block, sun: Sequence[float]) -> Triangles:
     for at in range(6):
         to = (at + 1) % 6
         facets.append([tips[0], rings[0][to], rings[0][at]])
-        for lower, upper in zip(rings, rings[1:], strict=False):
+        for lower, upper in pairwise(rings):
             facets += [[lower[at], lower[to], upper[to]], [lower[at], upper[to], upper[at]]]
         facets.append([rings[2][at], rings[2][to], tips[1]])
     corners = np.array(facets) + np.array([block.x_m, block.y_m, block.base_m])
@@ -479,11 +486,11 @@ def _grouped(layers: Sequence[Triangles]) -> tuple[NDArray[np.float32], Groups]:
         cell = np.floor(layer[:, :, :2].mean(axis=1) / CELL_M).astype(np.int64)
         key = cell[:, 0] * 100_003 + cell[:, 1]
         order = np.argsort(key, kind="stable")
-        layer, key = layer[order], key[order]
+        sorted_layer, key = layer[order], key[order]
         starts = np.flatnonzero(np.concatenate([[True], key[1:] != key[:-1]]))
         for start, end in zip(starts, [*starts[1:], len(key)], strict=True):
-            places = layer[start:end].reshape(-1, layer.shape[2])
-            # The ground's third column is a colour: its height is 0.
+            places = sorted_layer[start:end].reshape(-1, layer.shape[2])
+            # The ground has no third coordinate: its height is 0.
             where = places[:, :3] if layer.shape[2] == 9 else np.pad(places[:, :2], ((0, 0), (0, 1)))
             middle = (where.min(axis=0) + where.max(axis=0)) / 2
             centres.append(middle)

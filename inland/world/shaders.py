@@ -28,7 +28,10 @@ in vec3 in_colour;
 out vec3 colour;
 void main() {
     colour = in_colour;
-    gl_Position = view_projection * vec4(in_position + eye, 1.0);
+    vec3 place = in_position;
+    // Its foot is where the ground ends: the far plane, seen from the eye's height.
+    if (place.z < 0.0) place.z = -eye.z * 100.0 / 300.0;
+    gl_Position = view_projection * vec4(place + eye, 1.0);
 }
 """
 
@@ -47,12 +50,25 @@ GROUND_VERTEX = """
 #version 330
 uniform mat4 view_projection;
 uniform vec2 offset;
+uniform vec2 half_size_px;
+uniform vec3 under;
 in vec2 in_position;
+in vec2 in_sideways;
 in vec3 in_colour;
 out vec3 colour;
 void main() {
+    vec2 middle = in_position + offset;
+    vec4 centre = view_projection * vec4(middle, 0.0, 1.0);
+    vec4 edge = view_projection * vec4(middle + in_sideways, 0.0, 1.0);
     colour = in_colour;
-    gl_Position = view_projection * vec4(in_position + offset, 0.0, 1.0);
+    if (in_sideways != vec2(0.0) && centre.w > 2.0 && edge.w > 2.0) {
+        // A line is at least a pixel wide and pales instead of breaking up: no flicker without multisampling.
+        float half_px = length((edge.xy / edge.w - centre.xy / centre.w) * half_size_px);
+        float grown = clamp(0.5 / max(half_px, 1e-4), 1.0, 12.0);
+        edge = view_projection * vec4(middle + in_sideways * grown, 0.0, 1.0);
+        colour = mix(under, in_colour, inversesqrt(grown));
+    }
+    gl_Position = edge;
 }
 """
 
