@@ -172,16 +172,22 @@ def key_frames(frames: Sequence[EncodedFrame]) -> list[int]:
     return [i for i, frame in enumerate(frames) if frame.key]
 
 
-def video_size(data: bytes) -> tuple[int, int]:
-    """(width, height) of the H.264 stream that begins with this Annex B key frame. Raises LogRejected."""
+def picture_size(frame: EncodedFrame) -> tuple[int, int]:
+    """(width, height) of a JPEG, or of the H.264 stream that begins with this key frame. Raises LogRejected."""
+    if frame.codec == "jpeg":
+        try:
+            height, width, _, _ = simplejpeg.decode_jpeg_header(frame.data)
+        except ValueError as error:
+            raise _does_not_decode(frame.t_ns, str(error)) from error
+        return width, height
     codec = _h264_decoder()
     try:
-        codec.decode(av.Packet(data))
+        codec.decode(av.Packet(frame.data))
         codec.decode(None)
     except FFmpegError as error:
-        raise _does_not_decode(0, str(error)) from error
+        raise _does_not_decode(frame.t_ns, error.strerror or "damaged data") from error
     if not codec.width or not codec.height:
-        raise _does_not_decode(0, "no sequence parameters before the first picture")
+        raise _does_not_decode(frame.t_ns, "no sequence parameters before the first picture")
     return codec.width, codec.height
 
 
