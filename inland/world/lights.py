@@ -89,7 +89,7 @@ def _beside(arm: str) -> str:
     return f"{ARMS[(ARMS.index(arm) + 1) % 4]}_through"
 
 
-def programme_for(arm: str, turn: str, start_s: float, late_walk_s: float = 0.0) -> Programme:
+def programme_for(arm: str, turn: str, start_s: float, late_walk_s: float = 0.0, green_s: float = 15.0) -> Programme:
     """A short cycle that serves the ego's movement (``turn`` 'l', 's' or 'r' from ``arm``) in its first phase.
 
     Short, so that an episode that meets a red light still ends in time: a driver who just misses the first green
@@ -103,7 +103,7 @@ def programme_for(arm: str, turn: str, start_s: float, late_walk_s: float = 0.0)
 
     phases: tuple[Phase, ...]
     if turn == "l":
-        phases = (phase(own, "left", 11), phase(cross, "through", 9), phase(own, "through", 9))
+        phases = (phase(own, "left", green_s - 4), phase(cross, "through", 9), phase(own, "through", 9))
     else:
-        phases = (phase(own, "through", 15), phase(cross, "through", 10))
+        phases = (phase(own, "through", green_s), phase(cross, "through", 10))
     return Programme(phases, start_s, late_walk_s=late_walk_s)

@@ -68,7 +68,7 @@ def _room_for_the_ego(lane: str, start_m: float, ahead_m: float) -> tuple[Clear,
 
 
 def _through_junction(
-    layout: Layout, rng: random.Random, turn: str, *, green_after_s: float | None = None, late_walk_s: float = 0.0
+    layout: Layout, rng: random.Random, turn: str, *, green_after_s: float | None = None, crowd: bool = False
 ) -> Scene:
     """From about 80 m before the junction to about 65 m after it.
 
@@ -89,7 +89,11 @@ def _through_junction(
         green_after_s = (
             -rng.uniform(1.0, 6.0) if roll < 0.33 else rng.uniform(0.5, 8.0) if roll < 0.83 else -rng.uniform(13, 16)
         )
-    programme = programme_for(arm, turn, arrive_s + green_after_s, late_walk_s)
+    programme = programme_for(arm, turn, arrive_s + green_after_s)
+    ahead_m = rng.uniform(25, 60)
+    if crowd:  # they walk on into the green, which is longer for it; the ego is the first at the line
+        programme = programme_for(arm, turn, arrive_s + green_after_s, late_walk_s=10.0, green_s=22.0)
+        ahead_m = before_m
     return Scene(
         pair,
         start_m,
@@ -97,7 +101,7 @@ def _through_junction(
         speed,
         programme,
         _density(layout, rng),
-        _room_for_the_ego(pair[0], start_m, rng.uniform(25, 60)),
+        _room_for_the_ego(pair[0], start_m, ahead_m),
         wait_s=28.0 if turn == "l" else 18.0,
     )
 
@@ -261,7 +265,7 @@ def cut_in(stage: Stage, scene: Scene) -> Script:
 def plan_late_crossing_crowd(layout: Layout, rng: random.Random) -> Scene:
     """The ego's light turns green while a crowd is still before it."""
     turn = rng.choice("ssl" if layout.town == "town_cn" else "s")
-    return _through_junction(layout, rng, turn, green_after_s=rng.uniform(-2.0, 4.0), late_walk_s=10.0)
+    return _through_junction(layout, rng, turn, green_after_s=rng.uniform(-2.0, 4.0), crowd=True)
 
 
 def late_crossing_crowd(stage: Stage, scene: Scene) -> Script:
@@ -271,7 +275,7 @@ def late_crossing_crowd(stage: Stage, scene: Scene) -> Script:
     arm = edge.removesuffix("_in")
     length = stage.lane_length(f"{edge}_0")
     green_s = scene.programme.start_s
-    crowd = sorted(green_s - rng.uniform(3.5, 7.5) for _ in range(rng.randrange(4, 10)))
+    crowd = sorted(green_s - rng.uniform(5.5, 9.5) for _ in range(rng.randrange(4, 10)))
     for n, at_s in enumerate(crowd):
         while stage.t_s < at_s - 2.5:
             yield
@@ -279,7 +283,7 @@ def late_crossing_crowd(stage: Stage, scene: Scene) -> Script:
         ways = (f"{arm}_in", f"{arm}_out") if from_right else (f"{arm}_out", f"{arm}_in")
         at_m = length - rng.uniform(0.3, 2.5) if from_right else rng.uniform(0.3, 2.5)
         to_m = 40.0 if from_right else length - 40.0
-        stage.add_walker(Walker(f"crowd{n}", ways, at_m, to_m), rng.uniform(0.65, 1.0))
+        stage.add_walker(Walker(f"crowd{n}", ways, at_m, to_m), rng.uniform(0.75, 1.1))
     while True:
         yield
 

@@ -65,6 +65,8 @@ class Simulator:
         command += ["--no-step-log", "true", "--no-warnings", "true", "--duration-log.disable", "true"]
         command += ["--time-to-teleport", "-1", "--collision.action", "none", "--max-depart-delay", "0.5"]
         command += ["--xml-validation", "never", "--xml-validation.net", "never"]
+        # People who block one another on a crossing squeeze past soon, or they would hold a whole green.
+        command += ["--pedestrian.striping.jamtime.crossing", "1", "--pedestrian.striping.jamtime", "20"]
         try:
             libsumo.start(command)
         except libsumo.TraCIException as error:
@@ -78,6 +80,12 @@ class Simulator:
         self._stage = Stage(self.layout, self._network, self.route, rng, ego)
         self._place_everybody(rng)
         self._script: Script = self._scenario.script(self._stage, self.scene)
+        # SUMO refuses to let a vehicle depart towards a red that "never" changes, and a state set from outside never
+        # does: everybody departs under green, and the programme begins one step later.
+        libsumo.trafficlight.setRedYellowGreenState("J", "G" * len(self._network.links))
+        self._move_ego(ego)
+        next(self._script)
+        libsumo.simulationStep()
         return self.step(ego)
 
     def step(self, ego: Ego) -> WorldState:
@@ -87,15 +95,7 @@ class Simulator:
         """
         self._stage.ego = ego
         self._stage.t_s = self._step * STEP_NS / 1e9
-        libsumo.vehicle.moveToXY(
-            EGO_ID,
-            "",
-            -1,
-            ego.x_m + FRONT_AHEAD_M * math.cos(ego.yaw_rad),
-            ego.y_m + FRONT_AHEAD_M * math.sin(ego.yaw_rad),
-            90.0 - math.degrees(ego.yaw_rad),
-            keepRoute=2,
-        )
+        self._move_ego(ego)
         next(self._script)
         link_state = self.programme.link_state(self._network.links, self._stage.t_s)
         if link_state != self._link_state:
@@ -128,6 +128,13 @@ class Simulator:
             stage.add(vehicle)
         for walker in walkers(self.layout, scene.density, rng):
             stage.add_walker(walker)
+
+    @staticmethod
+    def _move_ego(ego: Ego) -> None:
+        """SUMO wants the front bumper's centre, and degrees clockwise from north."""
+        x = ego.x_m + FRONT_AHEAD_M * math.cos(ego.yaw_rad)
+        y = ego.y_m + FRONT_AHEAD_M * math.sin(ego.yaw_rad)
+        libsumo.vehicle.moveToXY(EGO_ID, "", -1, x, y, 90.0 - math.degrees(ego.yaw_rad), keepRoute=2)
 
     def _state(self, ego: Ego) -> WorldState:
         rows: list[tuple[float, ...]] = []

@@ -16,15 +16,16 @@ import libsumo
 from inland.world.layout import Layout, Route
 from inland.world.roads import Network, arc_length
 from inland.world.state import EGO_SHAPE, Ego
-from inland.world.traffic import Vehicle, Walker
+from inland.world.traffic import TWO_WHEELERS, Vehicle, Walker
 
 __all__ = ["EGO_ID", "FRONT_AHEAD_M", "Stage", "libsumo"]
 
 EGO_ID = "ego"
 FRONT_AHEAD_M = EGO_SHAPE.length_m - EGO_SHAPE.rear_overhang_m
 """From the ego's rear axle to its front bumper."""
-RIGHT_OF_WAY_OFF = 0
 EVERYTHING_SAFE = 31
+ONLY_WHEN_ASKED = 0b1010_00000000
+"""SUMO's bits for lane changes: none of its own will but within the lane, and safe ones on request."""
 
 
 class Stage:
@@ -55,6 +56,9 @@ class Stage:
             departPos=f"{vehicle.at_m * self._scales[lane]:.2f}",
             departSpeed=f"{vehicle.speed_mps:.2f}",
         )
+        if vehicle.type in TWO_WHEELERS:
+            # Left to themselves they fill the gaps between waiting cars until nobody can move.
+            libsumo.vehicle.setLaneChangeMode(vehicle.id, ONLY_WHEN_ASKED)
         return vehicle.id
 
     def add_walker(self, walker: Walker, speed_factor: float = 0.0) -> str:

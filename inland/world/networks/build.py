@@ -179,7 +179,6 @@ def _connections(network: Network) -> list[str]:
         last = first + network.arms[i].lanes_in - 1
         if network.two_wheel_m:
             connect(name, ahead, 1, 1)
-            connect(name, right, 1, 1)
         connect(name, right, first, first)
         for lane in range(first, last):  # the leftmost lane turns left, all others go straight
             connect(name, ahead, lane, lane)
