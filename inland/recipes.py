@@ -6,10 +6,16 @@ the recipe and returns a `torch.nn.Module` with the face of `inland.model.Networ
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from inland.errors import BadInput
+
+if TYPE_CHECKING:
+    from inland.site import Site
+    from inland.train import TrainResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,34 @@ RECIPES: dict[str, Callable[[], Recipe]] = {
 
 
 def get(name: str) -> Recipe:
-    """The recipe of that name. Raises BadInput that lists the names."""
+    """The recipe of that name, or what ``module:function`` gives. Raises BadInput that lists the names."""
+    module_name, _, function_name = name.partition(":")
+    if function_name:
+        try:
+            recipe = getattr(importlib.import_module(module_name), function_name)()
+        except (ImportError, AttributeError) as error:
+            raise BadInput(f"cannot import recipe {name!r}: {error}", remedy="give module:function") from error
+        if not isinstance(recipe, Recipe):
+            raise BadInput(f"{name} gave no inland.recipes.Recipe", remedy="return a Recipe")
+        return recipe
     if name not in RECIPES:
-        raise BadInput(f"no recipe {name!r}", remedy=f"one of: {', '.join(RECIPES)}")
+        raise BadInput(f"no recipe {name!r}", remedy=f"one of {', '.join(RECIPES)}, or module:function")
     return RECIPES[name]()
+
+
+def train_recipe(
+    site: Site,
+    name: str,
+    *,
+    where: str | None = None,
+    init: str | None = None,
+    processes: int | None = None,
+    progress: Callable[[float, float, str], None] | None = None,
+) -> TrainResult:
+    """Label, curate, decode and train by the recipe of that name: `inland train`. Raises BadInput."""
+    from inland.curate import curate
+    from inland.train import train
+
+    recipe = get(name)
+    dataset = curate(site, recipe, where, progress=progress)
+    return train(site, recipe, dataset, init=init, processes=processes, progress=progress)

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inland.errors import TrainingError
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ def stream(
         yield np.concatenate(parts), Position(epoch, offset)
 
 
-def prefetch(batches: Iterator[Any], ahead: int = 2) -> Iterator[Any]:
+def prefetch(batches: Iterator[Item], ahead: int = 2) -> Generator[Item, None, None]:
     """Run an iterator in one background thread, ``ahead`` items before its use; errors come out here.
 
     A thread and no worker processes: reading releases the interpreter's lock, nothing is pickled, and there is
