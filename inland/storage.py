@@ -196,15 +196,29 @@ class Storage:
         return folder
 
     @contextmanager
-    def workspace(self, name: str) -> Iterator[Path]:
-        """A fresh folder below ``scratch`` that is gone afterwards, whatever happens inside."""
-        folder = self.scratch / f"{name}-{os.getpid()}-{next(_counter)}"
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+    def workspace(self, folder: str) -> Iterator[Path]:
+        """A fresh local folder of that name for one run, gone afterwards, whatever happens inside.
+
+        What a killed run left in it is removed first: hold the site's writing lock.
+        """
+        path = self._path(folder) if self.is_local else self.scratch / _checked(folder)
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True, mode=0o700)
         try:
-            yield folder
+            yield path
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            for entry in list(path.iterdir()):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+    def stage(self, folder: Path, name: str, data: bytes) -> Path:
+        """Write a file of a `workspace`, later to be given its name by `put_file`. Raises NoSpace."""
+        path = folder / name
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise _storage_error(error, name, self.root) from error
+        return path
 
     def make_folder(self, key: str, private: bool = False) -> None:
         """Make a local folder; a bucket needs none."""
@@ -239,6 +253,10 @@ class Storage:
             if changed or since_ns == 0:
                 _sync_folder(Path(folder))
         _sync_folder(self._path(prefix).parent)
+
+    def error(self, error: OSError, what: str) -> StorageError:
+        """An operating system's error as ours: NoSpace where the disk is full, else StorageError."""
+        return _storage_error(error, what, self.root)
 
     def _path(self, key: str) -> Path:
         path = Path(self.root)

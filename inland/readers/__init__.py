@@ -6,6 +6,7 @@ recognises its logs by content, streams frames, and raises `LogRejected` for a l
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 from collections.abc import Iterable, Iterator
@@ -73,6 +74,30 @@ def find_logs(paths: Iterable[str | Path]) -> tuple[list[Log], list[str]]:
 def read(log: Log, assume_fps: float | None = None) -> Iterator[Drive]:
     """The drives of one log. Raises LogRejected."""
     return _reader(log.format).read(Path(log.path), assume_fps)
+
+
+def files_of(log: Log) -> list[Path]:
+    """The files that make up a log, sorted: what is kept of one that could not come in."""
+    path = Path(log.path)
+    if log.format == "udacity":
+        beside = path.parent / "IMG"
+        pictures = beside.iterdir() if beside.is_dir() else path.parent.glob("*.jpg")
+        return [path, *sorted(picture for picture in pictures if picture.is_file())]
+    if path.is_dir():
+        return sorted(file for file in path.rglob("*") if file.is_file())
+    return [path]
+
+
+def digest_of_log(log: Log) -> str:
+    """A log's name by its content: file names and bytes, without where it lies. Hex SHA-256."""
+    whole = hashlib.sha256(log.format.encode())
+    base = Path(log.path) if Path(log.path).is_dir() else Path(log.path).parent
+    for path in files_of(log):
+        # The name of a log that is one file says nothing about what is in it.
+        name = path.relative_to(base).as_posix() if path != Path(log.path) else ""
+        with path.open("rb") as file:
+            whole.update(f"\n{name} {hashlib.file_digest(file, 'sha256').hexdigest()}".encode())
+    return whole.hexdigest()
 
 
 def _reader(name: str) -> Reader:

@@ -1,0 +1,201 @@
+"""Ingest: logs come in as clips, or go to quarantine with the reason. One door for every vehicle, real or not.
+
+land (a copy of nothing: logs are read where they lie) -> check -> cut -> redact -> stage, in workers, one log
+each; then the one writer stores media, positions and rows, in this order, log by log. A run that is killed
+anywhere and repeated leaves the same rows; media that nobody names do no harm.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inland import spread, station
+from inland.clip import Clip
+from inland.errors import BadInput, LogRejected, NotStored
+from inland.readers import FORMATS, Log, digest_of_log, files_of, find_logs
+from inland.site import Site
+
+if TYPE_CHECKING:
+    from inland.landing import Landed
+
+Progress = Callable[[float, float, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """One log that could not come in. ``kind`` is the short stable name with which ``reason`` begins."""
+
+    path: str
+    reason: str
+    remedy: str
+    kind: str = ""
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class IngestResult:
+    """Clip ids, in the order of the logs. ``cut`` are logs that ended early and gave what was whole."""
+
+    committed: tuple[str, ...]
+    already_there: tuple[str, ...]
+    quarantined: tuple[Quarantined, ...]
+    cut: tuple[str, ...] = ()
+
+
+def ingest(
+    site: Site,
+    paths: Iterable[str | Path],
+    *,
+    assume_fps: float | None = None,
+    processes: int | None = 2,
+    progress: Progress | None = None,
+) -> IngestResult:
+    """Let every log at or below ``paths`` in, or quarantine it.
+
+    ``assume_fps`` declares the frame rate of logs whose clock is missing or implausible; their clips then say
+    that the clock is declared. A log that is in already adds nothing; one that was quarantined is tried again,
+    and its entry goes when it comes in. Raises BadInput where nothing was found or the rate is not usable,
+    SiteBusy, NoSpace (what came in before stays).
+    """
+    if assume_fps is not None and not 0.1 <= assume_fps <= 240:
+        raise BadInput(f"not a frame rate: {assume_fps:g}", remedy="give frames a second, from 0.1 to 240")
+    logs, strangers = find_logs(paths)
+    committed: list[str] = []
+    already_there: list[str] = []
+    quarantined: list[Quarantined] = []
+    cut: list[str] = []
+    with site.writing(), site.storage.workspace("landing") as folder:
+        for path in strangers:
+            quarantined.append(_quarantine(site, folder, Log(path, "unknown"), _unknown()))
+        names = {log: digest_of_log(log) for log in logs}
+        known = {log: _remembered(site, names[log], assume_fps) for log in logs}
+        fresh = [log for log in logs if known[log] is None]
+        landed = _land(site, fresh, folder, assume_fps, processes)
+        for done, log in enumerate(logs):
+            if progress is not None:
+                progress(done, len(logs), "land, check, commit")
+            ids = known[log]
+            if ids is not None:
+                already_there += ids
+                _release(site, log, names[log])
+                continue
+            result = next(landed)
+            if result.cut:
+                cut.append(log.path)
+            if result.rejected is not None:
+                quarantined.append(_quarantine(site, folder, log, result.rejected))
+                continue
+            new = _commit(site, result.clips, dict(result.media or {}), result.positions)
+            for clip in result.clips:
+                (committed if clip.id in new else already_there).append(clip.id)
+            _remember(site, names[log], assume_fps, [clip.id for clip in result.clips])
+            _release(site, log, names[log])
+        if progress is not None:
+            progress(len(logs), len(logs), "land, check, commit")
+    return IngestResult(tuple(committed), tuple(already_there), tuple(quarantined), tuple(cut))
+
+
+def _land(
+    site: Site, logs: list[Log], folder: Path, assume_fps: float | None, processes: int | None
+) -> Iterator[Landed]:
+    from inland.landing import Job, land
+
+    jobs = [Job(site=site, log=log, folder=str(folder), assume_fps=assume_fps) for log in logs]
+    # One log is not worth the start of a worker.
+    return spread.map(land, jobs, processes=1 if len(jobs) < 2 else processes)
+
+
+def _commit(
+    site: Site, clips: tuple[Clip, ...], media: dict[str, str], positions: tuple[Mapping[str, Any], ...]
+) -> set[str]:
+    """Store one log's media, then positions, then rows; return the ids that are new."""
+    from inland import lake
+
+    there = lake.existing(site, "clips", [clip.id for clip in clips])
+    new = [clip for clip in clips if clip.id not in there]
+    for clip in new:
+        staged = media.pop(clip.media, None)
+        if staged is not None:
+            site.storage.put_file(lake.media_key(clip.media), Path(staged))
+    for unused in media.values():
+        Path(unused).unlink(missing_ok=True)
+    ids = {clip.id for clip in new}
+    lake.append(site, "positions", [row for row in positions if row["id"] in ids])
+    lake.add_clips(site, new)
+    return ids
+
+
+def _key(name: str, assume_fps: float | None) -> str:
+    from inland import landing, redact
+
+    return station.key_of("ingest", landing.REVISION, redact.REVISION, name, assume_fps)
+
+
+def _remember(site: Site, name: str, assume_fps: float | None, ids: list[str]) -> None:
+    station.keep(site, "ingest", _key(name, assume_fps), {"clips": ids})
+
+
+def _remembered(site: Site, name: str, assume_fps: float | None) -> list[str] | None:
+    """The clips of a log that came in before, if they are all still there."""
+    from inland import lake
+
+    kept = station.recall(site, "ingest", _key(name, assume_fps))
+    if kept is None:
+        return None
+    ids = [str(ident) for ident in kept["clips"]]
+    return ids if lake.existing(site, "clips", ids) == set(ids) else None
+
+
+def _quarantine(site: Site, folder: Path, log: Log, why: LogRejected) -> Quarantined:
+    """Keep a copy of the log beside the reason; an older entry of the same log or place gives way."""
+    name = digest_of_log(log)
+    _release(site, log, name)
+    packed = folder / f"{name}.tar"
+    base = Path(log.path) if Path(log.path).is_dir() else Path(log.path).parent
+    try:
+        with tarfile.open(packed, "w") as archive:
+            for path in files_of(log):
+                archive.add(path, arcname=path.relative_to(base).as_posix(), recursive=False)
+    except OSError as error:
+        packed.unlink(missing_ok=True)
+        raise site.storage.error(error, f"quarantine/{name[:32]}") from error
+    entry = Quarantined(log.path, why.message, why.remedy, why.reason, why.place)
+    record = {
+        "path": log.path,
+        "format": log.format,
+        "digest": name,
+        "reason": why.message,
+        "kind": why.reason,
+        "place": why.place,
+        "remedy": why.remedy,
+    }
+    site.storage.put_file(f"quarantine/{name[:32]}/log.tar", packed)
+    site.storage.put(f"quarantine/{name[:32]}/reason.json", json.dumps(record, sort_keys=True, indent=1).encode())
+    return entry
+
+
+def _release(site: Site, log: Log, name: str) -> None:
+    """Remove what quarantine holds of this log: the same content, or an earlier state of the same path."""
+    for key in site.storage.list("quarantine"):
+        folder, _, file = key.rpartition("/")
+        if file != "reason.json":
+            continue
+        try:
+            record = json.loads(site.storage.get(key))
+        except (NotStored, ValueError):
+            continue
+        if record.get("digest") == name or record.get("path") == log.path:
+            site.storage.remove_tree(folder)
+
+
+def _unknown() -> LogRejected:
+    return LogRejected(
+        "unknown format",
+        "the file belongs to no log that is known",
+        remedy=f"formats that are read: {', '.join(FORMATS)}",
+    )
