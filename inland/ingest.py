@@ -69,7 +69,7 @@ def ingest(
     already_there: list[str] = []
     quarantined: list[Quarantined] = []
     cut: list[str] = []
-    with site.writing(), site.storage.workspace("landing") as folder:
+    with site.writing(), site.storage.emptied("landing") as folder:
         for path in strangers:
             quarantined.append(_quarantine(site, folder, Log(path, "unknown"), _unknown()))
         names = {log: digest_of_log(log) for log in logs}

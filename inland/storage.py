@@ -196,10 +196,21 @@ class Storage:
         return folder
 
     @contextmanager
-    def workspace(self, folder: str) -> Iterator[Path]:
-        """A fresh local folder of that name for one run, gone afterwards, whatever happens inside.
+    def workspace(self, name: str) -> Iterator[Path]:
+        """A fresh folder below ``scratch`` for this process alone, gone afterwards, whatever happens inside."""
+        folder = self.scratch / f"{name}-{os.getpid()}-{next(_counter)}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
-        What a killed run left in it is removed first: hold the site's writing lock.
+    @contextmanager
+    def emptied(self, folder: str) -> Iterator[Path]:
+        """The local folder of that name, empty at the beginning and at the end: hold the writing lock.
+
+        What a killed run left in it goes first.
         """
         path = self._path(folder) if self.is_local else self.scratch / _checked(folder)
         shutil.rmtree(path, ignore_errors=True)
@@ -211,7 +222,7 @@ class Storage:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
     def stage(self, folder: Path, name: str, data: bytes) -> Path:
-        """Write a file of a `workspace`, later to be given its name by `put_file`. Raises NoSpace."""
+        """Write a file of a working folder, later to be given its name by `put_file`. Raises NoSpace."""
         path = folder / name
         try:
             path.write_bytes(data)
