@@ -44,7 +44,9 @@ DISAGREE_LONGITUDINAL_MPS2 = 2.5
 DISAGREE_STEPS = 3
 QUIET_NS = 3_000_000_000
 """The same trigger is not given again within this time."""
-RIG_CAMERAS = ("front", "left", "right")
+RIG_SIZES = {"front": (256, 144), "left": (128, 72), "right": (128, 72)}
+"""Width and height of the towns' rig (camera.RIG), known here without loading a renderer."""
+RIG_CAMERAS = tuple(RIG_SIZES)
 
 
 @dataclass(frozen=True, slots=True)
