@@ -37,7 +37,7 @@ REVISION = 1
 
 @dataclass(frozen=True, slots=True)
 class TrainResult:
-    """What `train` left. ``model`` and ``ego_only`` are digests below ``models/``.
+    """What `train` left. ``model`` and ``ego_only`` are digests below ``models/`` ('' where not trained).
 
     ``open_loop`` is driver -> output -> mean absolute error on the held-out frames (None without targets);
     ``samples_per_s`` is that of the driver's training loop.
@@ -63,15 +63,16 @@ def train(
     dataset: Dataset,
     *,
     init: str | None = None,
+    ego_only: bool = True,
     processes: int | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
-    """Train a driver and its ego-only twin on ``dataset``; both are kept below ``models/``.
+    """Train a driver and (``ego_only``) its ego-only twin on ``dataset``; both are kept below ``models/``.
 
     ``init`` is the digest of a model of this site (its ``weights.pt``) to train on from. Under ``torchrun`` every
     rank calls this; the first one writes. Raises BadInput, TrainingError.
     """
-    key = station.key_of("train", REVISION, dataset.digest, recipe, init or "")
+    key = station.key_of("train", REVISION, dataset.digest, recipe, init or "", ego_only)
     kept = station.recall(site, "train", key)
     if kept is not None and site.storage.exists(f"models/{kept['model']}/model.onnx"):
         return TrainResult(**kept)
@@ -83,7 +84,7 @@ def train(
         with _distributed():
             table = open_samples(site, dataset, recipe, processes=processes, progress=progress)
             table.hold_in_memory(_memory_limit())
-            result = _train(site, recipe, dataset, table, key, init, progress, began)
+            result = _train(site, recipe, dataset, table, key, init, ego_only, progress, began)
     finally:
         torch.set_num_threads(threads_before)
     return TrainResult(**station.keep(site, "train", key, asdict(result)))
@@ -96,6 +97,7 @@ def _train(
     table: SampleTable,
     key: str,
     init: str | None,
+    ego_only: bool,
     progress: Progress | None,
     began: float,
 ) -> TrainResult:
@@ -111,7 +113,7 @@ def _train(
     }
     digests: dict[str, str] = {}
     speed, parameters = 0.0, 0
-    for name, look in (("driver", True), ("ego_only", False)):
+    for name, look in (("driver", True), ("ego_only", False))[: 2 if ego_only else 1]:
         network = build(recipe)
         if start is not None:
             _load(network, start, init or "")
@@ -156,7 +158,7 @@ def _train(
         site.storage.delete(f"scratch/checkpoints/{key}-{name}.pt")
     return TrainResult(
         model=digests["driver"],
-        ego_only=digests["ego_only"],
+        ego_only=digests.get("ego_only", ""),
         dataset=dataset.id,
         recipe=recipe.name,
         steps=recipe.steps,
@@ -166,7 +168,7 @@ def _train(
         parameters=parameters,
         seconds=round(time.perf_counter() - began, 2),
         samples_per_s=round(speed, 1),
-        open_loop={name: open_loop[name] for name in ("driver", "constant", "ego_only")},
+        open_loop={name: open_loop[name] for name in ("driver", "constant", "ego_only") if name in open_loop},
     )
 
 
