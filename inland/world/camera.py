@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.clip import Camera, Rig
-from inland.digest import digest_of
 from inland.errors import WorldError
 from inland.world import shaders
 from inland.world.layout import Layout
@@ -151,7 +149,8 @@ def _context() -> moderngl.Context:
         try:
             import moderngl
 
-            _shared["context"] = moderngl.create_standalone_context(backend="egl")
+            backend: Any = "egl"  # moderngl's types say otherwise
+            _shared["context"] = moderngl.create_context(standalone=True, backend=backend)
         except Exception as error:
             raise WorldError(
                 f"no OpenGL context opens on EGL: {error}",
@@ -163,7 +162,10 @@ def _context() -> moderngl.Context:
 
 
 class TownCamera:
-    """Draws one layout through one rig. The GL objects are made at the first picture."""
+    """Draws one layout through one rig. The GL objects are made at the first picture.
+
+    ``samples`` 4 smooths edges, for people; models need it less than they need the speed (three times).
+    """
 
     def __init__(self, layout: Layout, rig: Rig = RIG, *, samples: int = 0) -> None:
         self.layout = layout
@@ -221,28 +223,18 @@ class TownCamera:
         self._targets.clear()
 
 
-@lru_cache(maxsize=8)
-def _camera_of(name: str, rig_digest: str, holder: tuple[_Same, ...]) -> TownCamera:
-    return TownCamera(holder[0].layout, holder[0].rig)
+_kept: dict[tuple[str, Rig, int], TownCamera] = {}
+CAMERAS_KEPT = 8
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Same:
-    """Carries a layout through the cache without being part of its key."""
-
-    layout: Layout
-    rig: Rig
-
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    def __hash__(self) -> int:
-        return 0
-
-
-def town_camera(layout: Layout, rig: Rig = RIG) -> TownCamera:
+def town_camera(layout: Layout, rig: Rig = RIG, *, samples: int = 0) -> TownCamera:
     """This process's camera for a layout, kept from one episode to the next; layouts are told apart by name."""
-    return _camera_of(layout.name, digest_of(rig), (_Same(layout, rig),))
+    key = (layout.name, rig, samples)
+    if key not in _kept:
+        if len(_kept) >= CAMERAS_KEPT:
+            _kept.pop(next(iter(_kept))).close()
+        _kept[key] = TownCamera(layout, rig, samples=samples)
+    return _kept[key]
 
 
 class _Target:
@@ -652,9 +644,11 @@ def instances(
         _LARGE[kind][:, None], _CAR_PAINTS[paint % len(_CAR_PAINTS)], _CLOTHES[paint % len(_CLOTHES)]
     )
     rows[:, 11] = actors.ids
-    reach = np.hypot(actors.size_m[:, 0], actors.size_m[:, 1]) / 2 + actors.size_m[:, 2]
+    reach: NDArray[np.float32] = np.empty(len(records), np.float32)
+    reach[:amount] = np.hypot(actors.size_m[:, 0], actors.size_m[:, 1]) / 2 + actors.size_m[:, 2]
+    mesh: NDArray[np.int64] = np.empty(len(records), np.int64)
     # The second look is decided by another bit of the paint than the colour.
-    mesh = kind * VARIANTS + ((paint >> 4) & 1)
+    mesh[:amount] = kind * VARIANTS + ((paint >> 4) & 1)
     if ego is None:
         return records, mesh, reach
     ahead = EGO_SHAPE.centre_ahead_m
@@ -666,11 +660,9 @@ def instances(
         *(*size, braking),
         *(0.05, 0.75, 0.85, EGO_ID),
     )
-    return (
-        records,
-        np.append(mesh, int(Kind.CAR) * VARIANTS).astype(np.int64),
-        np.append(reach, np.float32(4.0)).astype(np.float32),
-    )
+    mesh[amount] = int(Kind.CAR) * VARIANTS
+    reach[amount] = EGO_SHAPE.length_m
+    return records, mesh, reach
 
 
 _RED = (1.0, 0.05, 0.02)

@@ -264,7 +264,7 @@ def _next_ear(points: Polyline, ring: list[int]) -> int:
     corner = points[ring]
     before, after = np.roll(corner, 1, axis=0), np.roll(corner, -1, axis=0)
     bend = _cross(corner - before, after - corner)
-    for at in np.flatnonzero(bend > 1e-12):
+    for at in (int(k) for k in np.flatnonzero(bend > 1e-12)):
         near = [(at - 1) % len(ring), int(at), (at + 1) % len(ring)]
         others = np.delete(corner, near, axis=0)
         a, b, c = before[at], corner[at], after[at]
@@ -274,7 +274,7 @@ def _next_ear(points: Polyline, ring: list[int]) -> int:
             & (_cross(a - c, others - c) > 1e-12)
         )
         if not inside.any():
-            return int(at)
+            return at
     return int(np.argmin(np.abs(bend)))
 
 
