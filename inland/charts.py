@@ -29,7 +29,7 @@ class Mark:
 
 def dot_and_whisker(rows: Sequence[tuple[str, Sequence[Mark]]]) -> str:
     """One row a scenario or driver: a dot a mark with its interval as a whisker, on a scale of 0 to 100%."""
-    ticks = "".join(f'<span style="left:{t}%">{t}</span>' for t in (0, 25, 50, 75, 100))
+    ticks = "".join(f'<span style="left:{t}%">{t}%</span>' for t in (0, 25, 50, 75, 100))
     drawn = [f'<div class="dw-row dw-axis"><div></div><div class="dw-ticks">{ticks}</div><div></div></div>']
     for label, marks in rows:
         height = ROW_PX * len(marks) + 8

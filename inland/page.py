@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Sequence
 from html import escape
+
+from inland.charts import words
 
 STYLE = """
 :root {
@@ -99,6 +103,7 @@ font-size: 14px; } @media (max-width: 620px) {
   body { font-size: 16px; } main { padding: 30px 18px 64px; } section { margin-top: 40px; }
   .hero b { font-size: 34px; } .hero { gap: 14px 28px; }
   .dw-row, .bar-row { grid-template-columns: 96px 1fr 42px; gap: 10px; } .dw-label { font-size: 14px; }
+  .clips { grid-template-columns: 1fr 1fr; gap: 16px 12px; }
   dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 8px; }
 }
 @media print { button { display: none; } section { break-inside: avoid; } }
@@ -113,6 +118,7 @@ for (const button of document.querySelectorAll('button[data-pair]')) {
 }
 """
 """Plays both films of a pair together; without it each still plays by itself."""
+UNITS = {"_mps2": " (m/s²)", "_mps": " (m/s)", "_1pm": " (1/m)", "_m": " (m)", "_s": " (s)", "_rad": " (rad)"}
 
 
 def page(title: str, body: str) -> str:
@@ -125,3 +131,50 @@ def page(title: str, body: str) -> str:
         f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n"
         f"<body><main>{body}</main><script>{SCRIPT}</script></body></html>\n"
     )
+
+
+def with_unit(name: str) -> str:
+    """A measure's name with its unit as people write it."""
+    for ending, unit in UNITS.items():
+        if name.endswith(ending):
+            return name.removesuffix(ending) + unit
+    return name
+
+
+def many(count: int, thing: str) -> str:
+    """A count and its thing, in the plural where it must be."""
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def section(title: str, said: str, body: str) -> str:
+    """One section: ``said`` and ``body`` are HTML already."""
+    return f"<section><h2>{title}</h2><p>{said}</p>{body}</section>"
+
+
+def table(heads: Sequence[str], rows: str, numbers: int = 0) -> str:
+    """A table that scrolls on a phone. ``numbers``: how many columns after the first are numbers."""
+    cells = "".join(
+        f'<th class="n">{words(h)}</th>' if 1 <= i <= numbers else f"<th>{words(h)}</th>" for i, h in enumerate(heads)
+    )
+    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>'
+
+
+def listed(items: Sequence[str]) -> str:
+    """A list of sentences."""
+    return '<ul class="reasons">' + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+
+
+def video_tag(data: bytes) -> str:
+    """A video inside the page itself; a line that says so where there is none."""
+    if not data:
+        return '<div class="quiet small">No video.</div>'
+    source = b64encode(data).decode()
+    return f'<video controls muted loop playsinline preload="metadata" src="data:video/mp4;base64,{source}"></video>'
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it."""
+    if seconds < 60:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

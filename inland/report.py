@@ -7,14 +7,13 @@ anything.
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING
 
 from inland.charts import Mark, bars, counts, dot_and_whisker, line_chart, percent, words
-from inland.page import page
+from inland.page import duration, listed, many, page, section, table, video_tag, with_unit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +28,18 @@ if TYPE_CHECKING:
 NOT_REALITY = "These scores are from the embedded towns. They are not reality."
 STYLES = {"field": "before", "candidate": "after"}
 ROLES = {
-    "field": "field: the driver in use",
-    "candidate": "candidate: this turn's",
-    "constant": "constant: blind, mean controls",
-    "ego_only": "ego only: same network, no images",
-    "expert": "expert: sees the world's state",
+    "field": "driver in use",
+    "candidate": "candidate",
+    "constant": "constant",
+    "ego_only": "ego only",
+    "expert": "expert",
+}
+
+
+ABOUT = {
+    "constant": "Constant gives the mean training controls of the route command, blind.",
+    "ego_only": "Ego only is the same network, trained as long, with its images blanked.",
+    "expert": "The expert made the training data; it knows what the rig could have seen.",
 }
 
 
@@ -140,7 +146,7 @@ def _head(facts: TurnFacts) -> str:
                 f"<div><b>{start}{percent(after.value)}</b><span>success in {words(card.town)}, "
                 f"{after.episodes} episodes</span></div>"
             )
-    hero.append(f"<div><b>{_duration(facts.seconds)}</b><span>from start to end</span></div>")
+    hero.append(f"<div><b>{duration(facts.seconds)}</b><span>from start to end</span></div>")
     badge = f'<span class="verdict {verdict.verdict}">{verdict.verdict}</span>' if verdict else ""
     return (
         f'<p class="kicker">Inland · region {escape(facts.region)} · turn {facts.turn} {badge}</p>'
@@ -170,7 +176,7 @@ def _lede(facts: TurnFacts) -> str:
         return f"{came}{learned}. Nothing was judged."
     said = {
         "passed": f"and the driver trained on it is better by {verdict.overall.value * 100:.0f} points. It has been "
-        "signed" + (f" and is now on {_installed(facts)} vehicles." if _installed(facts) else "."),
+        "signed" + (f" and is now on {many(_installed(facts), 'vehicle')}." if _installed(facts) else "."),
         "refused": "but the driver trained on it was refused. The driver in use stays in use.",
         "inconclusive": "but what was driven does not show that the new driver is better. The driver in use stays "
         "in use.",
@@ -183,12 +189,12 @@ def _arrivals(facts: TurnFacts) -> str:
     lost = ""
     if facts.quarantined:
         rows = "".join(f"<tr><td>{escape(path)}</td><td>{escape(why)}</td></tr>" for path, why in facts.quarantined)
-        lost = f"<h3>Quarantined</h3>{_table(('log', 'reason'), rows)}"
+        lost = f"<h3>Quarantined</h3>{table(('log', 'reason'), rows)}"
     parts = [("Why vehicles kept them", facts.triggers), ("What is in them", facts.tags)]
     columns = "".join(f"<div><h3>{title}</h3>{counts(table)}</div>" for title, table in parts if table)
-    return _section(
+    return section(
         "What came in",
-        f"{facts.committed:,} clips were committed, {len(facts.quarantined)} logs quarantined.",
+        f"{facts.committed:,} clips were committed, {many(len(facts.quarantined), 'log')} quarantined.",
         f'<div class="columns">{columns}</div><div class="clips">{cards}</div>{lost}',
     )
 
@@ -197,7 +203,7 @@ def _clip(card: ClipCard) -> str:
     labels = "".join(f'<span class="tag trigger">{words(t)}</span>' for t in card.triggers)
     labels += "".join(f'<span class="tag">{words(t)}</span>' for t in card.tags)
     return (
-        f"<figure>{_video(card.video)}<figcaption>{labels}<br>{card.seconds:.1f} s, {escape(card.vehicle)}, "
+        f"<figure>{video_tag(card.video)}<figcaption>{labels}<br>{card.seconds:.1f} s, {escape(card.vehicle)}, "
         f"clip <code>{escape(card.id[:12])}</code></figcaption></figure>"
     )
 
@@ -205,13 +211,13 @@ def _clip(card: ClipCard) -> str:
 def _dataset(facts: TurnFacts) -> str:
     made = facts.dataset
     if made is None:
-        return _section("What it learned from", "No dataset was made.", "")
+        return section("What it learned from", "No dataset was made.", "")
     columns = "".join(f"<div><h3>{words(name)}</h3>{counts(table)}</div>" for name, table in made.parts.items())
     said = (
         f"{made.clips:,} clips, {made.samples:,} samples; held out by {escape(made.split_by)}. Dataset "
         f"<code>{escape(made.id)}</code>, digest <code>{escape(made.digest[:16])}</code>."
     )
-    return _section("What it learned from", said, f'<div class="columns">{columns}</div>')
+    return section("What it learned from", said, f'<div class="columns">{columns}</div>')
 
 
 def _training(facts: TurnFacts) -> str:
@@ -223,8 +229,8 @@ def _training(facts: TurnFacts) -> str:
         + "</tr>"
         for driver, measured in facts.open_loop.items()
     )
-    table = (
-        f"<h3>Error on held-out clips</h3>{_table(('driver', *names), rows, numbers=len(names))}"
+    errors = (
+        f"<h3>Error on held-out clips</h3>{table(('driver', *map(with_unit, names)), rows, numbers=len(names))}"
         '<p class="quiet small">Open-loop error informs; it never decides. A driver that copies well on paper can '
         "fail on the street.</p>"
         if rows
@@ -233,7 +239,7 @@ def _training(facts: TurnFacts) -> str:
     said = (
         "Loss by step; the line is its running mean, the dots are held-out clips." if curves else "Nothing was trained."
     )
-    return _section("How it trained", said, f'<div class="columns">{curves}</div>{table}')
+    return section("How it trained", said, f'<div class="columns">{curves}</div>{errors}')
 
 
 def _driving(facts: TurnFacts) -> str:
@@ -248,12 +254,17 @@ def _driving(facts: TurnFacts) -> str:
         body.append(
             f"<h3>{words(card.town)}: success rate per scenario</h3>{dot_and_whisker(by_scenario)}"
             '<p class="key"><i class="before"></i>driver in use<i class="after"></i>candidate'
-            '<i class="other"></i>others; lines are 95% intervals</p>'
+            "; lines are 95% intervals</p>"
             f"<h3>{words(card.town)}: every driver on the same {_episodes(card)} episodes</h3>"
-            f"{dot_and_whisker(by_driver)}{_numbers(card)}"
+            f"{dot_and_whisker(by_driver)}{_blind(card)}{_numbers(card)}"
         )
     said = "Success means that the route was completed with no infraction, by the CARLA leaderboard's definition."
-    return _section("How it drives", said if body else "Nothing was driven.", "".join(body))
+    return section("How it drives", said if body else "Nothing was driven.", "".join(body))
+
+
+def _blind(card: Scorecard) -> str:
+    said = [text for role, text in ABOUT.items() if any(d.role == role for d in card.drivers)]
+    return f'<p class="quiet small">{" ".join(said)}</p>' if said else ""
 
 
 def _numbers(card: Scorecard) -> str:
@@ -271,7 +282,7 @@ def _numbers(card: Scorecard) -> str:
             f'<span class="quiet">({score.low:.0f} to {score.high:.0f})</span></td>{cells}<td>{broken}</td></tr>'
         )
     heads = ("driver", "driving score", "route %", "PDMS", "NC", "DAC", "TTC", "EP", "comfort", "infractions")
-    return f"<details><summary>All numbers</summary>{_table(heads, ''.join(rows), numbers=8)}</details>"
+    return f"<details><summary>All numbers</summary>{table(heads, ''.join(rows), numbers=8)}</details>"
 
 
 def _films(facts: TurnFacts) -> str:
@@ -281,8 +292,9 @@ def _films(facts: TurnFacts) -> str:
         body.append(
             f'<div class="film"><h3>{title}: {words(film.scenario)}, {words(film.town)}, {escape(film.layout)}, '
             f'episode {film.n}</h3><button data-pair type="button">Play both</button><div class="pair">'
-            f"<figure>{_video(film.before)}<figcaption>Driver in use: {escape(film.before_end)}</figcaption></figure>"
-            f"<figure>{_video(film.after)}<figcaption>Candidate: {escape(film.after_end)}</figcaption></figure>"
+            f"<figure>{video_tag(film.before)}<figcaption>Driver in use: {escape(film.before_end)}</figcaption>"
+            f"</figure><figure>{video_tag(film.after)}<figcaption>Candidate: {escape(film.after_end)}</figcaption>"
+            "</figure>"
             "</div></div>"
         )
     missing = [
@@ -291,13 +303,13 @@ def _films(facts: TurnFacts) -> str:
         if not any(f.better == better for f in facts.films)
     ]
     said = " ".join(["The same seconds on the same street, driven by both.", *missing])
-    return _section("What changed on the street", said if body else " ".join(missing), "".join(body))
+    return section("What changed on the street", said if body else " ".join(missing), "".join(body))
 
 
 def _gate(facts: TurnFacts) -> str:
     verdict = facts.verdict
     if verdict is None:
-        return _section("What the gate said", "Nothing: no verdict was asked for.", "")
+        return section("What the gate said", "Nothing: no verdict was asked for.", "")
     rows = "".join(
         f"<tr><td>{words(t.scenario)}</td><td class=n>{t.difference.pairs}</td><td class=n>{t.difference.wins}</td>"
         f"<td class=n>{t.difference.losses}</td><td class=n>{t.difference.value * 100:+.0f}</td>"
@@ -305,23 +317,23 @@ def _gate(facts: TurnFacts) -> str:
         for t in verdict.scenarios
     )
     heads = ("scenario", "pairs", "won", "lost", "points", "p worse", "harm")
-    return _section(
+    return section(
         "What the gate said",
         f'<span class="verdict {verdict.verdict}">{verdict.verdict}</span>',
-        _list(verdict.reasons) + f"<dl><dt>better overall, exact paired test</dt><dd>p = {verdict.p_better:.2g}</dd>"
+        listed(verdict.reasons) + f"<dl><dt>better overall, exact paired test</dt><dd>p = {verdict.p_better:.2g}</dd>"
         f"<dt>smallest improvement it could have seen</dt><dd>{verdict.smallest_visible * 100:.0f} points</dd>"
         f"<dt>old town, paired difference</dt><dd>{verdict.old_town.value * 100:+.0f} points, "
         f"{verdict.old_town.low * 100:+.0f} to {verdict.old_town.high * 100:+.0f}</dd>"
         f"<dt>driving score</dt><dd>{verdict.driving_score_difference:+.1f}, p = {verdict.p_driving_score:.2g} "
         "(reported; it does not decide)</dd></dl>"
-        f"<details><summary>Scenario by scenario</summary>{_table(heads, rows, numbers=5)}</details>",
+        f"<details><summary>Scenario by scenario</summary>{table(heads, rows, numbers=5)}</details>",
     )
 
 
 def _release(facts: TurnFacts) -> str:
     made = facts.release
     if made is None:
-        return _section("The release", "There is none: only a passed verdict ships.", "")
+        return section("The release", "There is none: only a passed verdict ships.", "")
     evidence = made.facts["evidence"]
     rows = [
         ("name", escape(made.name)),
@@ -332,10 +344,10 @@ def _release(facts: TurnFacts) -> str:
     ]
     out = facts.roll_out
     if out is not None:
-        rows.append(("installed on", f"{len(out.installed) + len(out.already)} vehicles"))
+        rows.append(("installed on", many(_installed(facts), "vehicle")))
         rows += [(f"refused by {escape(vehicle)}", escape(why)) for vehicle, why in out.refused]
     said = "Signed with the site's key; every vehicle checked signature and digests before it installed."
-    return _section("The release", said, f"<dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in rows)}</dl>")
+    return section("The release", said, f"<dl>{''.join(f'<dt>{k}</dt><dd>{v}</dd>' for k, v in rows)}</dl>")
 
 
 def _border(facts: TurnFacts) -> str:
@@ -363,35 +375,12 @@ def _border(facts: TurnFacts) -> str:
         if rows
         else "Nothing tried to cross."
     )
-    return _section("At the border", said, _table(heads, "".join(rows)) if rows else "")
+    return section("At the border", said, table(heads, "".join(rows)) if rows else "")
 
 
 def _time(facts: TurnFacts) -> str:
-    spent = bars([(name, seconds, _duration(seconds)) for name, seconds in facts.stations])
-    return _section("Where the time went", f"{_duration(facts.seconds)} in all.", spent)
-
-
-def _section(title: str, said: str, body: str) -> str:
-    return f"<section><h2>{title}</h2><p>{said}</p>{body}</section>"
-
-
-def _table(heads: Sequence[str], rows: str, numbers: int = 0) -> str:
-    """``numbers``: how many columns after the first are numbers, set to the right."""
-    cells = "".join(
-        f'<th class="n">{words(h)}</th>' if 1 <= i <= numbers else f"<th>{words(h)}</th>" for i, h in enumerate(heads)
-    )
-    return f'<div class="scroll"><table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>'
-
-
-def _list(items: Sequence[str]) -> str:
-    return '<ul class="reasons">' + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
-
-
-def _video(data: bytes) -> str:
-    if not data:
-        return '<div class="quiet small">No video.</div>'
-    source = b64encode(data).decode()
-    return f'<video controls muted loop playsinline preload="metadata" src="data:video/mp4;base64,{source}"></video>'
+    spent = bars([(name, seconds, duration(seconds)) for name, seconds in facts.stations])
+    return section("Where the time went", f"{duration(facts.seconds)} in all.", spent)
 
 
 def _mark(role: str, rate: Estimate) -> Mark:
@@ -408,10 +397,3 @@ def _episodes(card: Scorecard) -> int:
 
 def _installed(facts: TurnFacts) -> int:
     return len(facts.roll_out.installed) + len(facts.roll_out.already) if facts.roll_out else 0
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
