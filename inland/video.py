@@ -180,6 +180,8 @@ def picture_size(frame: EncodedFrame) -> tuple[int, int]:
         except ValueError as error:
             raise _does_not_decode(frame.t_ns, str(error)) from error
         return width, height
+    if not frame.data:
+        raise _does_not_decode(frame.t_ns, "an empty frame")
     codec = _h264_decoder()
     try:
         codec.decode(av.Packet(frame.data))
@@ -199,18 +201,21 @@ def mux(cameras: Sequence[Sequence[EncodedFrame]], start_ns: int) -> bytes:
     packets give equal bytes. Raises LogRejected('does not decode') where a camera cannot be opened.
     """
     file = io.BytesIO()
-    with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
-        streams = [_add_stream(container, frames) for frames in cameras]
-        packets = []
-        for stream, frames in zip(streams, cameras, strict=True):
-            for frame in frames:
-                packet = av.Packet(frame.data)
-                packet.stream, packet.time_base = stream, _MICROSECOND
-                packet.pts = packet.dts = (frame.t_ns - start_ns + 500) // 1000
-                packet.is_keyframe = frame.key
-                packets.append((packet.pts, stream.index, packet))
-        for _, _, packet in sorted(packets, key=lambda p: p[:2]):
-            container.mux(packet)
+    try:
+        with av.open(file, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+            streams = [_add_stream(container, frames) for frames in cameras]
+            packets = []
+            for stream, frames in zip(streams, cameras, strict=True):
+                for frame in frames:
+                    packet = av.Packet(frame.data)
+                    packet.stream, packet.time_base = stream, _MICROSECOND
+                    packet.pts = packet.dts = (frame.t_ns - start_ns + 500) // 1000
+                    packet.is_keyframe = frame.key
+                    packets.append((packet.pts, stream.index, packet))
+            for _, _, packet in sorted(packets, key=lambda p: p[:2]):
+                container.mux(packet)
+    except FFmpegError as error:
+        raise _does_not_decode(start_ns, error.strerror or "the packets are no H.264") from error
     return file.getvalue()
 
 
