@@ -210,16 +210,18 @@ def _flags(
     soon = between(clip.signals.get("speed_mps"), t_ns + 1_000_000_000)
     still = speed < 0.3
     leaving = still & (soon >= 0.5)
-    flags = np.zeros(len(t_ns), np.uint8)
-    flags[still & ~leaving] |= Flag.STANDING
-    flags[leaving] |= Flag.STARTING
-    flags[(acceleration < -2.5) & ~still] |= Flag.HARD_BRAKE
-    flags[np.abs(curvature) > 0.02] |= Flag.TURNING
-    for trigger in clip.triggers:
-        if trigger.name == "take_over":
-            flags[np.abs(t_ns - trigger.t_ns) <= TAKE_OVER_NS] |= Flag.TAKE_OVER
-    flags[_disturbed(clip.signals, t_ns) & ~still] |= Flag.RECOVERING
-    return flags
+    taken = [trigger.t_ns for trigger in clip.triggers if trigger.name == "take_over"]
+    found = {
+        Flag.STANDING: still & ~leaving,
+        Flag.STARTING: leaving,
+        Flag.HARD_BRAKE: (acceleration < -2.5) & ~still,
+        Flag.TURNING: np.abs(curvature) > 0.02,
+        Flag.TAKE_OVER: np.any([np.abs(t_ns - t) <= TAKE_OVER_NS for t in taken] or [still & False], axis=0),
+        Flag.RECOVERING: _disturbed(clip.signals, t_ns) & ~still,
+    }
+    return sum(
+        (np.where(mask, np.uint8(flag), np.uint8(0)) for flag, mask in found.items()), np.zeros_like(still, np.uint8)
+    )
 
 
 def _disturbed(signals: Mapping[str, Signal], t_ns: Times) -> NDArray[np.bool_]:
