@@ -126,7 +126,7 @@ class Simulator:
         libsumo.vehicle.setLaneChangeMode(EGO_ID, 0)
         for vehicle in vehicles(self.layout, self.programme, scene.density, scene.clear, rng):
             stage.add(vehicle)
-        for walker in walkers(self.layout, scene.density, rng):
+        for walker in walkers(self.layout, self.programme, scene.density, rng):
             stage.add_walker(walker)
 
     @staticmethod

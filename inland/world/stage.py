@@ -65,6 +65,8 @@ class Stage:
         """Put a person on a walk now; ``speed_factor`` (of 1.6 m/s) where the script wants one."""
         start, end = (self._scales[f"{edge}_0"] for edge in (walker.edges[0], walker.edges[-1]))
         libsumo.person.add(walker.id, walker.edges[0], walker.at_m * start, typeID="walker")
+        if walker.wait_s:
+            libsumo.person.appendWaitingStage(walker.id, walker.wait_s)
         libsumo.person.appendWalkingStage(walker.id, walker.edges, walker.to_m * end)
         if speed_factor:
             libsumo.person.setSpeedFactor(walker.id, speed_factor)

@@ -24,6 +24,8 @@ KINDS: dict[str, Kind] = {
 }
 """SUMO vehicle type (``networks/types.add.xml``) -> what it is."""
 MOTOR = ("car", "car", "car", "suv", "suv", "van")
+RIGHT_TURNS = 0.3
+"""Share of those who may turn right who draw their way freely; all others go straight on."""
 TWO_WHEELERS = ("scooter", "scooter", "courier", "courier", "bicycle")
 
 
@@ -42,12 +44,13 @@ class Vehicle:
 
 @dataclass(frozen=True, slots=True)
 class Walker:
-    """One person who walks along ``edges`` (walks of either side, crossings are found) from the start."""
+    """One person who walks along ``edges`` (walks of either side, crossings are found) after ``wait_s``."""
 
     id: str
     edges: tuple[str, ...]
     at_m: float
     to_m: float
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,10 @@ class Density:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """A stretch of a lane in which the demand puts nobody, because the ego or the script needs it."""
+    """A stretch of a lane in which the demand puts nobody, because the ego or the script needs it.
+
+    Nobody at all turns right from such a lane: who waits there for people on a crossing blocks the whole lane.
+    """
 
     lane: str
     from_m: float
@@ -83,11 +89,14 @@ def vehicles(
                 if not gap_m:
                     continue
                 routes = onward(layout, lane) if way == "in" else [(lane.edge,)]
+                straight = [r for r in routes if not _turns_right(r)] or routes
+                if any(c.lane == lane.id for c in clear):
+                    routes = straight
                 for at_m, speed in _spread(layout, lane, programme, gap_m, rng):
                     kind = rng.choice(TWO_WHEELERS if two_wheel else MOTOR)
                     if not two_wheel and rng.random() < 0.06:
                         kind = rng.choice(("truck", "bus"))
-                    edges = rng.choice(routes)
+                    edges = rng.choice(routes if rng.random() < RIGHT_TURNS else straight)
                     if any(c.lane == lane.id and c.from_m <= at_m <= c.to_m for c in clear):
                         continue
                     count += 1
@@ -115,6 +124,11 @@ def onward(layout: Layout, lane: Lane) -> list[tuple[str, ...]]:
     return routes
 
 
+def _turns_right(edges: tuple[str, ...]) -> bool:
+    arms = [ARMS.index(edge[0]) for edge in edges]
+    return len(arms) == 2 and (arms[1] - arms[0]) % 4 == 3
+
+
 def _cruise(lane: Lane) -> float:
     return 6.0 if lane.kind == LaneKind.TWO_WHEEL else lane.speed_limit_mps
 
@@ -123,7 +137,7 @@ def _spread(
     layout: Layout, lane: Lane, programme: Programme, gap_m: float, rng: random.Random
 ) -> Iterator[tuple[float, float]]:
     """Positions from the lane's end backwards with speeds that could come to rest at a red light ahead."""
-    length = float(arc_length(lane.centre)[-1])
+    length = _length(layout, lane.id)
     two_wheel = lane.kind == LaneKind.TWO_WHEEL
     body = 2.5 if two_wheel else 9.0
     signal = next((s for s in layout.signals if lane.id in s.lanes), None)
@@ -146,23 +160,48 @@ def _spread(
         at -= body + rng.expovariate(1.0 / gap_m)
 
 
-def walkers(layout: Layout, density: Density, rng: random.Random) -> Iterator[Walker]:
-    """People on the walks, some of whom cross at the junction."""
+def walkers(layout: Layout, programme: Programme, density: Density, rng: random.Random) -> Iterator[Walker]:
+    """People on the walks, some of whom cross at the junction.
+
+    Who crosses waits on the walk until the light will be green on arrival: SUMO's drivers give way to anybody who
+    stands at a crossing, even at a red light, and would never turn.
+    """
     for n in range(density.walkers):
-        i = rng.randrange(4)
-        arm, way = ARMS[i], rng.choice(("in", "out"))
-        # Facing the junction, the walk of an arm's inbound road leads to the next arm's outbound walk on the right.
-        edge = f"{arm}_{way}"
-        length = float(arc_length(layout.lanes[f"{edge}_0"].centre)[-1])
-        near = rng.random() < 0.6
-        from_junction = rng.uniform(2.0, 30.0) if near else rng.uniform(20.0, 120.0)
-        at_m = length - from_junction if way == "in" else from_junction
-        if rng.random() < 0.5:
-            far = rng.choice([a for a in ARMS if a != arm])
-            to_way = rng.choice(("in", "out"))
-            to_length = float(arc_length(layout.lanes[f"{far}_{to_way}_0"].centre)[-1])
-            to_m = to_length - 80.0 if to_way == "in" else 80.0
-            yield Walker(f"p{n}", (edge, f"{far}_{to_way}"), at_m, to_m)
+        i, way = rng.randrange(4), rng.choice(("in", "out"))
+        arm, edge = ARMS[i], f"{ARMS[i]}_{way}"
+        length = _length(layout, f"{edge}_0")
+        from_corner_m = rng.uniform(2.0, 30.0) if rng.random() < 0.6 else rng.uniform(20.0, 120.0)
+        at_m = length - from_corner_m if way == "in" else from_corner_m
+        before, after, ahead = (ARMS[(i + k) % 4] for k in (-1, 1, 2))
+        if way == "in":
+            over = {arm: (f"{arm}_out", f"{after}_in"), before: (f"{before}_in", f"{ahead}_out")}
+            round_the_corner = f"{before}_out"
         else:
-            to_m = at_m + rng.choice((-1, 1)) * rng.uniform(40.0, 80.0)
-            yield Walker(f"p{n}", (edge,), at_m, min(max(to_m, 1.0), length - 1.0))
+            over = {arm: (f"{arm}_in", f"{before}_out"), after: (f"{after}_out", f"{ahead}_in")}
+            round_the_corner = f"{after}_in"
+        choice = rng.random()
+        crossed = rng.choice(sorted(over))
+        wait_s = _until_walk(programme, crossed, (from_corner_m + 6.0) / 1.4)
+        if choice < 0.45 and wait_s is not None:
+            to = rng.choice(over[crossed])
+        elif choice < 0.6:
+            to, wait_s = round_the_corner, 0.0
+        else:
+            to_m = min(max(at_m + rng.choice((-1, 1)) * rng.uniform(40.0, 80.0), 3.0), length - 3.0)
+            yield Walker(f"p{n}", (edge,), at_m, to_m)
+            continue
+        to_m = _length(layout, f"{to}_0") - 80.0 if to.endswith("_in") else 80.0
+        yield Walker(f"p{n}", (edge, to), at_m, to_m, (wait_s or 0.0) + rng.uniform(0.0, 0.8))
+
+
+def _until_walk(programme: Programme, arm: str, travel_s: float) -> float | None:
+    """How long to wait so as to reach a crossing when its walk light turns green; None if not within 40 s."""
+    for tenth in range(400):
+        now, earlier = (programme.light(f"{arm}_walk", travel_s + k / 10) for k in (tenth, tenth - 1))
+        if now == Light.GREEN and earlier != Light.GREEN:
+            return tenth / 10
+    return None
+
+
+def _length(layout: Layout, lane: str) -> float:
+    return float(arc_length(layout.lanes[lane].centre)[-1])
