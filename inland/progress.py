@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
@@ -63,3 +65,23 @@ class Progress:
         if self._open:
             print(file=self._stream, flush=True)
             self._open = False
+
+
+class Stopwatch:
+    """How long each station of a run took."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self.stations: list[tuple[str, float]] = []
+
+    @contextmanager
+    def station(self, name: str) -> Iterator[None]:
+        """Time what happens inside under ``name``."""
+        began = time.monotonic()
+        yield
+        self.stations.append((name, round(time.monotonic() - began, 2)))
+
+    @property
+    def seconds(self) -> float:
+        """Since the watch was made."""
+        return round(time.monotonic() - self._began, 2)
