@@ -144,7 +144,7 @@ def _context() -> moderngl.Context:
     """This process's GL context, opened at the first call."""
     if "context" not in _shared:
         # One simulator process, one core: Mesa's software rasteriser must not spread over the others.
-        os.environ.setdefault("LP_NUM_THREADS", "0")
+        os.environ["LP_NUM_THREADS"] = "0"
         os.environ.setdefault("MESA_SHADER_CACHE_DISABLE", "1")
         try:
             import moderngl
