@@ -41,7 +41,7 @@ def read(path: Path, assume_fps: float | None = None) -> Iterator[Drive]:
     stamps = [record.get("_timestamp_ms") for record in records]
     recorded = None
     if all(isinstance(stamp, (int, float)) for stamp in stamps):
-        recorded = np.array([round(float(stamp) * 1e6) for stamp in stamps], np.int64)  # type: ignore[arg-type]
+        recorded = np.array([round(float(stamp) * 1000) * 1000 for stamp in stamps], np.int64)  # type: ignore[arg-type]
     t_ns, clock = settle_clock(recorded, len(records), assume_fps)
     signals: dict[str, Signal] = {}
     for ours, theirs, sign in (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -266,8 +267,9 @@ def _records(path: Path, found: _Survey | None, camera: str | None = None) -> It
                 raise LogRejected(
                     "not an MCAP", "the file does not begin as one", place=str(path), remedy="copy it again"
                 ) from error
-        except EndOfFile:
-            pass
+        except (EndOfFile, struct.error) as error:  # the library raises either where a record is short
+            if file.read(1):
+                raise _damaged(path, f"a record near byte {file.tell()} does not parse") from error
         except (McapError, UnicodeDecodeError) as error:
             raise _damaged(path, str(error)) from error
     if found is not None:
