@@ -12,7 +12,7 @@ from pathlib import Path
 
 from inland.digest import digest_of, seed_of
 from inland.errors import BadInput
-from inland.world import dressing
+from inland.world import dressing, paint
 from inland.world.layout import Anchor, Layout
 from inland.world.roads import Network, read_network
 
@@ -81,19 +81,21 @@ def load_layout(name: str) -> Layout:
     """One layout, complete. Cached: layouts do not change. Raises BadInput for an unknown name."""
     town = town_of(name)
     network = load_network(name)
+    lights = dressing.signals(network, town.name)
+    areas = dressing.drivable_areas(network)
     return Layout(
         name=name,
         town=town.name,
         anchor=ANCHORS[name],
         lanes=network.lanes,
-        signals=dressing.signals(network, town.name),
-        drivable=dressing.drivable_areas(network),
+        signals=lights,
+        drivable=areas,
         junctions=network.shapes,
         crossings=network.crossings,
-        surface=dressing.drivable_areas(network),
-        markings=(),
-        signs=(),
-        blocks=(),
+        surface=areas,
+        markings=paint.markings(network, name, town.name, lights),
+        signs=dressing.signs(network, town.name),
+        blocks=dressing.blocks(network, name, town.name),
     )
 
 
