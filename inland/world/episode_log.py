@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import zipfile
+import zlib
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -120,5 +122,5 @@ class EpisodeLog:
                 head["time_limit_s"],
                 head["free_flow_s"],
             )
-        except (ValueError, KeyError, OSError, EOFError, TypeError) as error:
+        except (ValueError, KeyError, OSError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise BadInput("not an episode log, or a damaged one", remedy="score the episode again") from error
