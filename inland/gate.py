@@ -273,7 +273,7 @@ def sign_flip(differences: Sequence[float]) -> tuple[float, float]:
     Under "no difference" each difference is as likely to have the other sign. ``SIGN_FLIPS`` draws with a
     fixed seed; the observed one counts as a draw, so p is never 0 (Phipson and Smyth 2010).
     """
-    moved = [d for d in differences if d != 0]
+    moved = sorted(d for d in differences if d != 0)  # in one order, so that the draws mean the same
     if not moved:
         return 0.0, 1.0
     observed = sum(moved)
