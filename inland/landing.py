@@ -173,9 +173,9 @@ def _ranges(track: Track, starts: Sequence[int], ends: Sequence[int]) -> list[tu
 
 def _clips(site: Site, drive: Drive) -> Iterator[tuple[Clip, bytes, Mapping[str, Any] | None]]:
     """Each clip of a drive with its media's bytes and its positions."""
-    for signal in drive.signals.values():
-        checks.check_signal_times(signal.t_ns, signal.name)
     tracks = {camera.name: _track(drive, camera.name) for camera in drive.rig.cameras}
+    for signal in drive.signals.values():
+        checks.check_signal_times(signal.t_ns, f"{drive.source}, {signal.name}")
     windows = plan(tracks) if tracks else _signal_windows(drive)
     if not windows:
         raise LogRejected("empty log", "nothing that can be cut into clips", place=drive.source, remedy="record again")
