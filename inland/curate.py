@@ -80,9 +80,11 @@ def split(clips: Sequence[Clip], share: float) -> tuple[str, tuple[Span, ...]]:
         return BY_DRIVE, ()
     by_place = all(clip.place for clip in clips)
     groups: dict[tuple[str, ...], list[Clip]] = defaultdict(list)
-    for clip in clips:
-        hour = str(clip.start_ns // _HOUR_NS)
-        groups[(clip.vehicle, clip.place, hour) if by_place else (clip.drive,)].append(clip)
+    first: dict[str, Clip] = {}  # where and when a drive begins is where and when all of it belongs
+    for clip in sorted(clips, key=_place_in_order):
+        begin = first.setdefault(clip.drive, clip)
+        hour = str(begin.start_ns // _HOUR_NS)
+        groups[(begin.vehicle, begin.place, hour) if by_place else (clip.drive,)].append(clip)
     if len(groups) == 1 and len({clip.drive for clip in clips}) == 1:
         return BY_BLOCK, _blocks(sorted(clips, key=lambda clip: clip.start_ns), share)
     total = sum(clip.end_ns - clip.start_ns for clip in clips)
