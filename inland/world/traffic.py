@@ -94,7 +94,8 @@ def vehicles(
                     routes = straight
                 for at_m, speed in _spread(layout, lane, programme, gap_m, rng):
                     kind = rng.choice(TWO_WHEELERS if two_wheel else MOTOR)
-                    if not two_wheel and rng.random() < 0.06:
+                    # A bus and a scooter that share a lane can wait for each other for ever: none in the ego's lane.
+                    if not two_wheel and rng.random() < 0.06 and not any(c.lane == lane.id for c in clear):
                         kind = rng.choice(("truck", "bus"))
                     edges = rng.choice(routes if rng.random() < RIGHT_TURNS else straight)
                     if any(c.lane == lane.id and c.from_m <= at_m <= c.to_m for c in clear):
