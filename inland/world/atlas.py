@@ -1,8 +1,8 @@
 """Small pictures for what paint alone cannot say: sign faces and house fronts, drawn with numpy.
 
-A face's name is a kind and perhaps a number: ``speed_30``, ``stop``, ``yield``, ``no_entry``, ``no_turn_left``,
-``direction_left``, ``warning``, ``pedestrian``, ``two_wheel``, ``bus``, ``one_way``, ``parking``. An unknown name
-gets a plain blue plate, so that a town may hang up what the camera has not learnt.
+A face's name is a kind and perhaps a number: ``speed_30``, ``us_speed_30``, ``stop``, ``yield``, ``no_entry``,
+``no_turn_left``, ``direction_left``, ``warning``, ``pedestrian``, ``two_wheel``, ``bus``, ``parking``. An unknown
+name gets a plain blue plate with an arrow, so that a town may hang up what the camera has not learnt.
 """
 
 from __future__ import annotations
@@ -92,7 +92,9 @@ def _bicycle(picture: Picture, colour: tuple[float, float, float]) -> None:
 
 
 def sign_shape(face: str) -> str:
-    """The outline of a face's plate: disc, octagon, triangle, down_triangle or plate."""
+    """The outline of a face's plate: disc, octagon, triangle, down_triangle, diamond or plate."""
+    if face.startswith("us_warning"):
+        return "diamond"
     if face == "stop":
         return "octagon"
     if face in ("yield", "give_way"):
@@ -108,7 +110,15 @@ def sign_face(face: str) -> Picture:
     """The picture on a sign plate."""
     radius = np.hypot(_X, _Y)
     kind, _, rest = face.partition("_")
-    if kind == "speed":
+    if face.startswith("us_speed"):
+        picture = _plain(WHITE)
+        _paint(picture, np.maximum(np.abs(_X), np.abs(_Y)) > 0.9, BLACK)
+        _write(picture, "".join(c for c in rest if c.isdigit())[:3] or "30", BLACK, 1.2, 1.2)
+    elif face.startswith("us_warning"):
+        picture = _plain(YELLOW)
+        _paint(picture, np.abs(_X) + np.abs(_Y) > 0.9, BLACK)
+        _arrow(picture, BLACK, "left" if "left" in face else "right" if "right" in face else "straight")
+    elif kind == "speed":
         picture = _plain(WHITE)
         _paint(picture, radius > 0.74, RED)
         number = "".join(c for c in rest if c.isdigit())[:3] or "50"

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.clip import Rig
-from inland.world.camera import pinhole, town_camera
+from inland.world.camera import town_camera
 from inland.world.layout import Layout
+from inland.world.optics import pinhole
 from inland.world.state import WorldState
 
 

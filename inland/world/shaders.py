@@ -64,7 +64,7 @@ void main() {
     if (in_sideways != vec2(0.0) && centre.w > 2.0 && edge.w > 2.0) {
         // A line is at least a pixel wide and pales instead of breaking up: no flicker without multisampling.
         float half_px = length((edge.xy / edge.w - centre.xy / centre.w) * half_size_px);
-        float grown = clamp(0.5 / max(half_px, 1e-4), 1.0, 12.0);
+        float grown = clamp(0.5 / max(half_px, 1e-4), 1.0, 40.0);
         edge = view_projection * vec4(middle + in_sideways * grown, 0.0, 1.0);
         colour = mix(under, in_colour, inversesqrt(grown));
     }
