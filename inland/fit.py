@@ -28,6 +28,7 @@ from inland.model import OUTPUTS, SCALES
 from inland.recipes import Recipe
 from inland.samples import Batch, SampleTable
 from inland.stream import Position, prefetch, stream
+from inland.world.state import TRAJECTORY_POINTS
 
 Progress = Callable[[float, float, str], None]
 _CURVE_POINTS = 200
@@ -114,6 +115,33 @@ def _tensors(batch: Batch, recipe: Recipe, device: torch.device, position: Posit
     )
 
 
+_SIDEWAYS = np.array([-1, 1, -1, *(1, -1) * TRAJECTORY_POINTS], np.float32)
+_LEFT_FOR_RIGHT = [0, 3, 2, 1, 4]
+
+
+def mirrored(batch: Batch, flip: NDArray[np.bool_]) -> Batch:
+    """The batch with some samples seen in a mirror: pictures, route, and the sideways targets."""
+    pictures = {
+        name: np.where(flip[:, None, None, None, None], p[:, :, :, ::-1], p) for name, p in batch.pictures.items()
+    }
+    route = np.where(flip[:, None], batch.route[:, _LEFT_FOR_RIGHT], batch.route)
+    targets = np.where(flip[:, None], batch.targets * _SIDEWAYS, batch.targets)
+    return replace(batch, pictures=pictures, route=route, targets=targets)
+
+
+def shifted(batch: Batch, by_px: NDArray[np.int64]) -> Batch:
+    """The batch with each sample's prepared pictures moved by ``by_px`` (B, 2: down, right), edges repeated."""
+    pictures = {}
+    for name, shown in batch.pictures.items():
+        height, width = shown.shape[2:4]
+        rows = np.clip(np.arange(height) - by_px[:, :1], 0, height - 1)
+        columns = np.clip(np.arange(width) - by_px[:, 1:], 0, width - 1)
+        each = np.arange(len(shown))[:, None, None]
+        moved = shown.swapaxes(1, 2).swapaxes(2, 3)[each, rows[:, :, None], columns[:, None, :]]
+        pictures[name] = np.ascontiguousarray(moved.swapaxes(2, 3).swapaxes(1, 2))
+    return replace(batch, pictures=pictures)
+
+
 def _training_batches(
     table: SampleTable, recipe: Recipe, look: bool, start: int, position: Position, device: torch.device
 ) -> Iterator[_Tensors]:
@@ -127,7 +155,12 @@ def _training_batches(
         which = rng.integers(1, max(2, len(recipe.cameras)), len(rows))
         jitter = rng.uniform(-recipe.image_jitter, recipe.image_jitter, (len(rows), 2)).astype(np.float32)
         mine = slice(rank, None, world)
-        batch = _tensors(table.batch(rows[mine], look=look), recipe, device, after)
+        read = table.batch(rows[mine], look=look)
+        if recipe.mirror > 0:
+            read = mirrored(read, (rng.random(len(rows)) < recipe.mirror)[mine])
+        if recipe.shift_px > 0:
+            read = shifted(read, rng.integers(-recipe.shift_px, recipe.shift_px + 1, (len(rows), 2))[mine])
+        batch = _tensors(read, recipe, device, after)
         for index, camera in enumerate(recipe.cameras):
             if index > 0:
                 lost = torch.from_numpy((blind & (which == index))[mine]).to(device)
