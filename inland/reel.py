@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from inland.site import Site
 
 FILM_PX = (480, 270)
-FILM_CRF = 28
+FILM_CRF = 32
+FILM_S = 12.0
+AFTER_S = 3.0
+"""A film shows this much around the moment that made the difference, so much of it after."""
 STEP_NS = 100_000_000
 
 
@@ -38,6 +41,14 @@ class Film:
     after_end: str
     before: bytes
     after: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What to film: an episode's kept log, and from when on."""
+
+    log: bytes
+    start_s: float
 
 
 def clip_video(site: Site, clip: Clip, camera: str = "front") -> bytes:
@@ -68,23 +79,29 @@ def films(site: Site, card: Scorecard, limit: int = 1, processes: int = 2) -> tu
     """Side-by-side films of `turning_points`, rendered from the kept logs. Raises WorldError without a GL
     context."""
     shown, _, _ = turning_points(card, limit)
-    logs = [episode_log(site, result.key) for a, b, _ in shown for result in (a, b)]
-    made = list(spread.map(film_of, logs, processes=max(2, processes))) if logs else []
+    cuts = []
+    for a, b, better in shown:
+        moment_s = (a if better else b).measures.get("duration_s", 0.0)
+        cuts += [Cut(episode_log(site, result.key), moment_s + AFTER_S - FILM_S) for result in (a, b)]
+    made = list(spread.map(film_of, cuts, processes=max(2, processes))) if cuts else []
     return tuple(
         Film(card.town, a.layout, a.scenario, a.n, better, _ended(a), _ended(b), made[2 * i], made[2 * i + 1])
         for i, (a, b, better) in enumerate(shown)
     )
 
 
-def film_of(log_bytes: bytes) -> bytes:
-    """An episode's kept log as an MP4 from behind the car, 10 pictures a second."""
+def film_of(cut: Cut) -> bytes:
+    """A stretch of an episode's kept log as an MP4 from behind the car, 10 pictures a second."""
     from inland.world.episode_log import EpisodeLog
     from inland.world.film import film
     from inland.world.towns import load_layout
 
-    log = EpisodeLog.from_bytes(log_bytes)
-    frames = film(log.states, load_layout(log.spec.layout), size=FILM_PX)
-    encoder = video.Encoder(*FILM_PX, fps=10, crf=FILM_CRF)
+    log = EpisodeLog.from_bytes(cut.log)
+    length = round(FILM_S * 1e9 / STEP_NS)
+    # An episode that ended before is shown to its own end.
+    first = max(0, min(round(cut.start_s * 1e9 / STEP_NS), len(log.states) - length))
+    frames = film(log.states[first : first + length], load_layout(log.spec.layout), size=FILM_PX)
+    encoder = video.Encoder(*FILM_PX, fps=10, gop=50, crf=FILM_CRF)
     packets: list[EncodedFrame] = []
     for i, rgb in enumerate(frames):
         packets += encoder.encode(rgb, i * STEP_NS)
