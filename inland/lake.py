@@ -7,14 +7,11 @@ data files are written and synced, then the version that names them is committed
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
-
-os.environ.setdefault("LANCE_LOG", "error")  # it warns on standard error about every table that it creates
 
 import lance
 import pyarrow as pa
@@ -192,7 +189,7 @@ def compact(site: Site, table: str) -> None:
         began = time.time_ns() - 1_000_000_000
         dataset.optimize.compact_files(target_rows_per_fragment=1_000_000)
         if dataset.count_rows() >= INDEX_ABOVE:
-            if any(index["fields"] == ["id"] for index in dataset.list_indices()):
+            if any(index.field_names == ["id"] for index in dataset.describe_indices()):
                 dataset.optimize.optimize_indices()
             else:
                 dataset.create_scalar_index("id", "BTREE")
@@ -285,14 +282,12 @@ def _commit(site: Site, key: str, data: pa.Table) -> None:
     uri = site.storage.uri(key)
     began = time.time_ns() - 1_000_000_000  # file systems keep time in steps
     try:
-        there = _is_there(site, key)
+        if not _is_there(site, key):
+            lance.write_dataset(data.schema.empty_table(), uri)
+        before = lance.dataset(uri)
         fragments = write_fragments(data, uri, schema=data.schema)
         site.storage.sync(f"{key}/data", began)
-        if there:
-            operation = lance.LanceOperation.Append(fragments)
-            dataset = lance.LanceDataset.commit(uri, operation, read_version=lance.dataset(uri).version)
-        else:
-            dataset = lance.LanceDataset.commit(uri, lance.LanceOperation.Overwrite(data.schema, fragments))
+        dataset = lance.LanceDataset.commit(uri, lance.LanceOperation.Append(fragments), read_version=before.version)
         site.storage.sync(key, began)
     except OSError as error:
         if "No space left" in str(error) or "File too large" in str(error) or "os error 28" in str(error):

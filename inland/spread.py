@@ -28,7 +28,6 @@ WORKER_ENVIRONMENT: Mapping[str, str] = {
     "MKL_NUM_THREADS": "1",
     "LP_NUM_THREADS": "1",  # Mesa's software renderer
     "LIBSUMO_AS_TRACI": "quiet",  # else libsumo prints on standard output where pyarrow is installed
-    "LANCE_LOG": "error",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 """What every worker finds in its environment before it imports anything."""
