@@ -242,7 +242,6 @@ def cut_in(stage: Stage, scene: Scene) -> Script:
         stage.hold(cutter, speed)
         yield
     width_m = (lane.width_m + left_lane.width_m) / 2
-    stage.mind_lanes(cutter, False)
     stage.slide(cutter, -width_m, rng.uniform(1.6, 2.4))
     while stage.place(cutter)[0] == left_lane.id:
         stage.hold(cutter, max(stage.ego.speed_mps + 0.3, 2.5))

@@ -14,6 +14,7 @@ from inland.digest import digest_of
 from inland.errors import WorldError
 from inland.world.layout import Layout, Route
 from inland.world.lights import Programme
+from inland.world.manners import BRAKE_MPS2, NEAR_M, Box, ego_box, must_brake
 from inland.world.roads import arc_length, free_flow_s, make_route
 from inland.world.scenarios import SCENARIOS, Scene, Script
 from inland.world.stage import EGO_ID, FRONT_AHEAD_M, Stage, libsumo
@@ -76,6 +77,8 @@ class Simulator:
         self._numbers: dict[str, int] = {}
         self._kinds: dict[str, tuple[int, tuple[float, float, float], int]] = {}
         self._link_state = ""
+        self._near: list[tuple[str, Box]] = []
+        self._braking: set[str] = set()
         ego = self._ego_at_start()
         self._stage = Stage(self.layout, self._network, self.route, rng, ego)
         self._place_everybody(rng)
@@ -97,6 +100,7 @@ class Simulator:
         self._stage.t_s = self._step * STEP_NS / 1e9
         self._move_ego(ego)
         next(self._script)
+        self._keep_off(ego)
         link_state = self.programme.link_state(self._network.links, self._stage.t_s)
         if link_state != self._link_state:
             libsumo.trafficlight.setRedYellowGreenState("J", link_state)
@@ -129,6 +133,19 @@ class Simulator:
         for walker in walkers(self.layout, self.programme, scene.density, rng):
             stage.add_walker(walker)
 
+    def _keep_off(self, ego: Ego) -> None:
+        """Those who would drive into the ego's body brake; they go on when it is out of their way."""
+        body = ego_box(ego)
+        braking: set[str] = set()
+        for name, box in self._near:
+            if must_brake(box, body):
+                libsumo.vehicle.setSpeed(name, max(0.0, box.speed_mps - BRAKE_MPS2 * STEP_NS / 1e9))
+                braking.add(name)
+        present = {name for name, _ in self._near}
+        for name in sorted((self._braking - braking) & present):
+            libsumo.vehicle.setSpeed(name, -1)
+        self._braking = braking
+
     @staticmethod
     def _move_ego(ego: Ego) -> None:
         """SUMO wants the front bumper's centre, and degrees clockwise from north."""
@@ -140,6 +157,7 @@ class Simulator:
         rows: list[tuple[float, ...]] = []
         vehicle, person = libsumo.vehicle, libsumo.person
         near2 = HORIZON_M * HORIZON_M
+        self._near = []
         for name in vehicle.getIDList():
             if name == EGO_ID:
                 continue
@@ -148,15 +166,19 @@ class Simulator:
                 continue
             number, kind, size, paint = self._known(name)
             yaw = math.radians(90.0 - vehicle.getAngle(name))
-            half = size[0] / 2
+            speed = vehicle.getSpeed(name)
+            x -= size[0] / 2 * math.cos(yaw)
+            y -= size[0] / 2 * math.sin(yaw)
+            if abs(x - ego.x_m) < NEAR_M and abs(y - ego.y_m) < NEAR_M:
+                self._near.append((name, Box(x, y, yaw, size[0], size[1], speed)))
             rows.append(
                 (
                     number,
                     kind,
-                    x - half * math.cos(yaw),
-                    y - half * math.sin(yaw),
+                    x,
+                    y,
                     yaw,
-                    vehicle.getSpeed(name),
+                    speed,
                     *size,
                     paint,
                     vehicle.getSignals(name) & BRAKE_LAMP,

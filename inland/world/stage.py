@@ -24,8 +24,9 @@ EGO_ID = "ego"
 FRONT_AHEAD_M = EGO_SHAPE.length_m - EGO_SHAPE.rear_overhang_m
 """From the ego's rear axle to its front bumper."""
 EVERYTHING_SAFE = 31
-ONLY_WHEN_ASKED = 0b1010_00000000
-"""SUMO's bits for lane changes: none of its own will but within the lane, and safe ones on request."""
+ONLY_WHEN_ASKED = 0b0010_00000000
+WITHIN_THE_LANE = 0b1010_00000000
+"""SUMO's bits for lane changes: none of its own will (but within the lane), and safe ones on request."""
 
 
 class Stage:
@@ -56,9 +57,10 @@ class Stage:
             departPos=f"{vehicle.at_m * self._scales[lane]:.2f}",
             departSpeed=f"{vehicle.speed_mps:.2f}",
         )
-        if vehicle.type in TWO_WHEELERS:
-            # Left to themselves they fill the gaps between waiting cars until nobody can move.
-            libsumo.vehicle.setLaneChangeMode(vehicle.id, ONLY_WHEN_ASKED)
+        # Left to themselves, riders fill the gaps between waiting cars until nobody can move, and cars squeeze
+        # past an ego that has stopped, touching it.
+        mode = WITHIN_THE_LANE if vehicle.type in TWO_WHEELERS else ONLY_WHEN_ASKED
+        libsumo.vehicle.setLaneChangeMode(vehicle.id, mode)
         return vehicle.id
 
     def add_walker(self, walker: Walker, speed_factor: float = 0.0) -> str:
@@ -91,10 +93,6 @@ class Stage:
         libsumo.vehicle.setLaneChangeMode(vehicle, 0)
         libsumo.vehicle.setMaxSpeedLat(vehicle, speed_mps)
         libsumo.vehicle.changeSublane(vehicle, left_m)
-
-    def mind_lanes(self, vehicle: str, yes: bool) -> None:
-        """Whether a vehicle changes lanes of its own will."""
-        libsumo.vehicle.setLaneChangeMode(vehicle, 1621 if yes else 0)
 
     def speed(self, vehicle: str) -> float:
         """m/s."""
