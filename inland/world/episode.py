@@ -248,7 +248,7 @@ def _drive(
                 break
         elif state.ego.speed_mps > 0.1 and len(touching(state)):
             crashed = 1
-        elif s_m >= plan.path.length_m - FINISH_M:
+        elif s_m >= plan.end_m - FINISH_M:
             end = "completed"
             break
         elif abs(offset) > OFF_ROUTE_M:

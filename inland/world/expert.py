@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.drivers import Observation
+from inland.world.flows import Flows, flows_of, follow_flow, road_ahead
 from inland.world.geometry import Path, make_path
 from inland.world.layout import Layout, Route
 from inland.world.planning import (
@@ -72,18 +73,21 @@ class Plan:
     """What the expert knows of its way before it drives off.
 
     ``stops`` are (arc length of the stop line, indices of the layout's signals that speak for it); ``turns`` are
-    the junctions' spans of arc length, ``profile_mps`` the comfortable speed at each point of ``path``.
+    the junctions' spans of arc length, ``profile_mps`` the comfortable speed at each point of ``path``, which runs
+    on beyond the route's end at ``end_m``.
     """
 
     path: Path
     profile_mps: NDArray[np.float64]
     stops: tuple[tuple[float, tuple[int, ...]], ...]
     turns: tuple[tuple[float, float], ...]
+    flows: Flows
+    end_m: float
 
 
 def plan_route(layout: Layout, route: Route, style: Style) -> Plan:
     """Everything about the route that does not change while driving."""
-    path = make_path(route.path)
+    path = make_path(road_ahead(layout, route))
     limit = np.interp(path.s_m, route.s_m, route.limit_mps) * style.speed_fraction
     spans = tuple((start, end) for start, end, _ in route.manoeuvres)
     return Plan(
@@ -91,7 +95,20 @@ def plan_route(layout: Layout, route: Route, style: Style) -> Plan:
         profile_mps=speed_profile(path, limit, style.lateral_mps2, style.braking_mps2),
         stops=stop_lines(layout, route, path),
         turns=spans,
+        flows=_flows(layout),
+        end_m=float(route.s_m[-1]),
     )
+
+
+_FLOWS: dict[str, tuple[Layout, Flows]] = {}
+
+
+def _flows(layout: Layout) -> Flows:
+    """The layout's flows, made once per process."""
+    kept = _FLOWS.get(layout.name)
+    if kept is None or kept[0] is not layout:
+        kept = _FLOWS[layout.name] = (layout, flows_of(layout))
+    return kept[1]
 
 
 class ExpertDriver:
@@ -211,7 +228,15 @@ class ExpertDriver:
         predicted = predict(others, plan.path, plan.turns, s_m)
         tried = np.r_[wish, CANDIDATES_MPS2[wish > CANDIDATES_MPS2]]
         top = float(np.interp(s_m, plan.path.s_m, plan.profile_mps)) + 0.5
-        close, touch = first_conflicts(tried, state.ego, s_m, offsets_m, plan.path, top, others, predicted)
+
+        def meet() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            return first_conflicts(tried, state.ego, s_m, offsets_m, plan.path, top, others, predicted)
+
+        close_to, touch_to = meet()
+        # Somebody seems to be in the way: is it so too if they keep to the lanes that they are on?
+        if self._keep_to_lanes(others, predicted, np.flatnonzero(np.isfinite(close_to).any(0))):
+            close_to, touch_to = meet()
+        close, touch = close_to.min(1), touch_to.min(1)
         comfortable = np.isinf(close) & ((tried >= -3.0) | (tried == wish))
         if comfortable.any():
             return float(tried[int(np.argmax(comfortable))])
@@ -221,6 +246,21 @@ class ExpertDriver:
             return float(tried[np.flatnonzero(touch == touch.max())[-1]])
         gentle = (CREEP_MPS - state.ego.speed_mps) / 0.7
         return min(float(tried[int(np.argmax(free))]), max(gentle, -2.5))
+
+    def _keep_to_lanes(self, others: Others, predicted: tuple[NDArray[np.float64], ...], who: NDArray[np.intp]) -> bool:
+        """Predict these again along their lanes, in place; whether anything changed."""
+        assert self._plan is not None
+        changed = False
+        for i in who:
+            if others.kind[i] == Kind.PEDESTRIAN:
+                continue
+            speed = float(np.hypot(others.vx[i], others.vy[i]))
+            along = follow_flow(self._plan.flows, float(others.x[i]), float(others.y[i]), float(others.yaw[i]), speed)
+            if along is not None:
+                for column, row in zip(predicted, along, strict=True):
+                    column[i] = row
+                changed = True
+        return changed
 
     def _smooth(self, wish: float, speed_mps: float) -> float:
         """Bound jerk unless it is an emergency; hold still at rest."""

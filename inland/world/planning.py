@@ -50,7 +50,7 @@ class Others:
 
 
 def track(actors: Actors, before: Others | None, step_s: float = 0.1) -> Others:
-    """Road users with velocity, yaw rate and acceleration from successive positions, lightly smoothed.
+    """Road users with velocity, yaw rate and acceleration from successive states, lightly smoothed.
 
     A new one gets the velocity along its heading. ``before`` is the last call's answer.
     """
@@ -63,11 +63,12 @@ def track(actors: Actors, before: Others | None, step_s: float = 0.1) -> Others:
         order = np.argsort(before.ids)
         at = order[np.clip(np.searchsorted(before.ids[order], ids), 0, len(order) - 1)]
         known = before.ids[at] == ids
-        new_vx, new_vy = (x - before.x[at]) / step_s, (y - before.y[at]) / step_s
-        # A jump that no road user can make is a teleport of the simulator, not a speed.
-        known &= np.hypot(new_vx, new_vy) < speed + 6.0
-        vx = np.where(known, 0.5 * before.vx[at] + 0.5 * new_vx, vx)
-        vy = np.where(known, 0.5 * before.vy[at] + 0.5 * new_vy, vy)
+        # Speed along the heading is as the simulator has it; sideways it is what the positions say.
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        sideways = ((y - before.y[at]) * cos - (x - before.x[at]) * sin) / step_s
+        was = before.vy[at] * cos - before.vx[at] * sin
+        sideways = np.clip(np.where(known, 0.5 * was + 0.5 * np.clip(sideways, -2.5, 2.5), 0.0), -2.5, 2.5)
+        vx, vy = speed * cos - sideways * sin, speed * sin + sideways * cos
         turn = wrapped(yaw - before.yaw[at]) / step_s
         yaw_rate = np.where(known, 0.6 * before.yaw_rate[at] + 0.4 * np.clip(turn, -1.2, 1.2), 0.0)
         gain = (speed - np.hypot(before.vx[at], before.vy[at])) / (2 * step_s)
@@ -282,15 +283,12 @@ def first_conflicts(
     others: Others,
     predicted: tuple[Floats, Floats, Floats],
 ) -> tuple[Floats, Floats]:
-    """When each constant acceleration (K,) first comes close to somebody, and when it first touches somebody.
+    """When each constant acceleration (K,) first comes close to each of the others, and when it touches them.
 
-    Both are seconds (K,), infinity where it does neither. The ego keeps to the path, its offset going from the
+    Both are seconds (K, N), infinity where it does neither. The ego keeps to the path, its offset going from the
     first of ``offsets_m`` to the second. Whoever is behind us in our own lane must keep its distance.
     """
     t = PREDICTION_TIMES_S
-    if not len(others):
-        clear = np.full(len(candidates), np.inf)
-        return clear, clear
     v0 = ego.speed_mps
     a = candidates[:, None]
     # The actuator lags: for its lag the old acceleration lasts, to first order.
@@ -317,12 +315,13 @@ def first_conflicts(
     still = np.hypot(others.vx, others.vy) < 0.5
     keep_across = np.where(beside, 0.1, np.where(soft & ~still, 0.45, np.where(soft, 0.3, 0.25)))[:, None]
     keep_along = np.where(soft, 1.0, 0.8)[:, None]
-    close = (along < keep_along) & (across < keep_across) & ~behind[:, None]
-    touch = (along < 0.15) & (across < 0.08) & ~behind[:, None]
+    # Who comes towards us keeps to their own side: a prediction that says otherwise is believed only when near.
+    counts = ~behind[:, None] & ((np.abs(wrapped(predicted[2] - pyaw[:, None, :])) < 2.6) | (t < 1.6))
+    close = (along < keep_along) & (across < keep_across) & counts
+    touch = (along < 0.15) & (across < 0.08) & counts
 
     def first(hit: NDArray[np.bool_]) -> Floats:
-        at: NDArray[np.bool_] = np.any(hit, axis=1)
-        return np.where(np.any(at, axis=1), t[np.argmax(at, axis=1)], np.inf)
+        return np.where(np.any(hit, axis=2), t[np.argmax(hit, axis=2)], np.inf)
 
     return first(close), first(touch)
 
