@@ -9,12 +9,13 @@ from __future__ import annotations
 import itertools
 import multiprocessing
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from inland.errors import BadInput, InlandError
 
@@ -22,6 +23,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 Backend = Literal["processes", "ray"]
 
+SETTING = "INLAND_SPREAD"
+"""The one setting: ``ray`` in this environment variable spreads all work over Ray."""
 WORKER_ENVIRONMENT: Mapping[str, str] = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -40,18 +43,19 @@ def map(
     items: Iterable[Item],
     *,
     processes: int | None = None,
-    backend: Backend = "processes",
+    backend: Backend | None = None,
     initializer: Callable[[], None] | None = None,
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for each item, in the order of the items, computed by ``processes`` workers.
 
     ``function`` and ``initializer`` (run once a worker) are module-level functions; items and results travel
     pickled. ``items`` is read only a little ahead, so it may be long. With one process the work is done here and
-    the initializer is run here. ``processes`` defaults to the cores of this machine. An error of the function is
+    the initializer is run here. ``backend`` defaults to the environment's `SETTING`. ``processes`` defaults to the cores of this machine. An error of the function is
     raised as it is, with a note that names the item; later items may have been computed and are dropped.
     Raises BadInput for another backend or a missing ray, InlandError where a worker died.
     """
     count = processes or len(os.sched_getaffinity(0))
+    backend = backend or cast(Backend, os.environ.get(SETTING, "processes"))
     if backend == "ray":
         return _on_ray(function, items, count, initializer)
     if backend != "processes":
@@ -118,11 +122,14 @@ def _on_ray(
     except ImportError as error:
         raise BadInput("ray is not installed", remedy="pip install 'inland[ray]', or use 'processes'") from error
     if not ray.is_initialized():
+        # Spawned processes find our modules by sys.path; Ray's must be told.
+        path = os.pathsep.join(entry for entry in sys.path if entry)
         ray.init(
             num_cpus=count,
             include_dashboard=False,
             log_to_driver=False,
-            runtime_env={"env_vars": dict(WORKER_ENVIRONMENT)},
+            logging_level="error",
+            runtime_env={"env_vars": {**WORKER_ENVIRONMENT, "PYTHONPATH": path}},
         )
 
     def work(item: Item) -> Result:

@@ -125,7 +125,10 @@ def test_one_process_works_here_with_the_same_errors() -> None:
     assert any("item 3" in note for note in caught.value.__notes__)
 
 
-def test_an_unknown_way_is_bad_input() -> None:
+def test_an_unknown_way_is_bad_input_by_argument_or_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(spread.SETTING, "pigeon post")
+    with pytest.raises(BadInput, match="pigeon post"):
+        spread.map(square, [1])
     with pytest.raises(BadInput, match="carrier pigeon"):
         spread.map(square, [1], backend="carrier pigeon")  # type: ignore[arg-type]
 
