@@ -27,7 +27,7 @@ HAZE: tuple[float, float, float] = (0.76, 0.82, 0.88)
 HAZE_PER_M = 1 / 420
 FAR_MESH_M = 25.0
 """Beyond this an actor is drawn with few triangles."""
-LAMP_MIN_PX = 1.9
+LAMP_MIN_PX = 2.1
 FINE_ROWS = 2.2
 """Ground nearer to the horizon than this many rows shows no paint or kerbs, which saves most of their triangles."""
 FINE_REACH_M = 0.7

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from inland.world.meshes import LAMP_SHAPES, NOMINAL_M, VARIANTS
 from inland.world.scene import Scene
-from inland.world.solids import LAMP_RADIUS_M
+from inland.world.solids import ARROW_RADIUS_M, LAMP_RADIUS_M
 from inland.world.state import EGO_SHAPE, Actors, Ego, Kind, Light
 
 EGO_ID = 0xFFFF
@@ -133,5 +133,6 @@ def lit_lamps(scene: Scene, signals: NDArray[np.uint8]) -> NDArray[np.float32]:
             at = 0 if shape == "walk" and lamp == 1 else lamp
             outline = LAMP_SHAPES.index(shape) if shape in LAMP_SHAPES else 0
             colour = (_RED, _AMBER, _GREEN)[at]
-            rows.append((*lamps[at], *colour, LAMP_RADIUS_M, outline))
+            radius = ARROW_RADIUS_M if outline else LAMP_RADIUS_M
+            rows.append((*lamps[at], *colour, radius, outline))
     return np.array(rows, np.float32).reshape(-1, 9)

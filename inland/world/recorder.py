@@ -7,6 +7,7 @@ https://docs.foxglove.dev/docs/sdk/schemas. Heavy (PyAV): import it lazily.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import math
@@ -116,7 +117,11 @@ class Recorder:
         )
         # Chunks are closed here, by size and by time; the writer's own limit must not interfere.
         self._writer: Any = Writer(self._stream, chunk_size=1 << 30, compression=CompressionType.ZSTD)
-        self._guarded(lambda: self._begin(vehicle, release, declaration))
+        try:
+            self._guarded(lambda: self._begin(vehicle, release, declaration))
+        except StorageError:
+            self._let_go()
+            raise
 
     def __call__(self, record: StepRecord) -> None:
         """Log one step."""
@@ -136,7 +141,12 @@ class Recorder:
             if whole:
                 self._guarded(self._finish)
         finally:
-            if self._owns:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._owns:
+            # What a full disk did not take at the flush, it does not take at the close either: said once.
+            with contextlib.suppress(OSError):
                 self._stream.close()
 
     # The file

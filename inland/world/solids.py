@@ -32,7 +32,9 @@ PLAIN, HOUSE, SHOP = 0, 1, 2
 """First layers of the texture array; sign faces follow."""
 
 LAMP_STEP_M = 0.72
-LAMP_RADIUS_M = 0.32
+LAMP_RADIUS_M = 0.34
+ARROW_RADIUS_M = 0.44
+"""An arrow must be told from a disc, and left from right."""
 BOARD_DEPTH_M = 0.15
 CROWN_SIDES = 5
 
