@@ -42,13 +42,16 @@ def made_clip(
     ego_t = begin_ns + STEP_NS * np.arange(frames + 40, dtype=np.int64)
     curvature = 0.08 * np.sin(np.arange(len(ego_t)) / 9 + rng.uniform(0, 6))
     speed = 6.0 + np.cos(np.arange(len(ego_t)) / 15 + rng.uniform(0, 6))
-    yaw = np.cumsum(speed * curvature) * 0.1
+    rate = speed * curvature
+    yaw = np.concatenate([[0.0], np.cumsum(0.05 * (rate[1:] + rate[:-1]))])
+    middle, step_m = 0.5 * (yaw[1:] + yaw[:-1]), 0.05 * (speed[1:] + speed[:-1])
+    x, y = (np.concatenate([[0.0], np.cumsum(step_m * f(middle))]) for f in (np.cos, np.sin))
     signals = {
         "speed_mps": signal("speed_mps", ego_t, speed),
         "yaw_rate_radps": signal("yaw_rate_radps", ego_t, speed * curvature),
         "curvature_1pm": signal("curvature_1pm", ego_t, curvature),
-        "odometry_x_m": signal("odometry_x_m", ego_t, np.cumsum(speed * np.cos(yaw)) * 0.1),
-        "odometry_y_m": signal("odometry_y_m", ego_t, np.cumsum(speed * np.sin(yaw)) * 0.1),
+        "odometry_x_m": signal("odometry_x_m", ego_t, x),
+        "odometry_y_m": signal("odometry_y_m", ego_t, y),
         "odometry_yaw_rad": signal("odometry_yaw_rad", ego_t, yaw),
         "command_curvature_1pm": signal("command_curvature_1pm", ego_t, curvature),
         "command_acceleration_mps2": signal("command_acceleration_mps2", ego_t, np.gradient(speed, 0.1)),
