@@ -75,6 +75,22 @@ def descendants(site: Site, ident: str) -> tuple[str, ...]:
     return walk(children, ident)
 
 
+def only_from_towns(site: Site, ident: str) -> bool:
+    """Whether everything that ``ident`` came of is known here, and every clip of it is declared free of real life.
+
+    That is: a registered declarer signed that neither persons nor places are in its log. Only the towns' fleet
+    can say so truly; a recording of a street has both. False where nothing is known.
+    """
+    from inland import lake
+
+    nodes = [node for node in ancestors(site, ident) if node]
+    made = {row["id"] for row in _rows(site, ["id"])}
+    clips = {row["id"]: row["classes"] for row in lake.scan(site, "clips", ["id", "classes"]).to_pylist()}
+    if not any(node in clips for node in nodes):
+        return False
+    return all(node in made or (node in clips and not {"persons", "places"} & set(clips[node])) for node in nodes)
+
+
 def walk(edges: Mapping[str, Iterable[str]], start: str) -> tuple[str, ...]:
     """Every node that ``edges`` lead to from ``start``, breadth first, each once and in sorted order a
     step."""

@@ -199,7 +199,7 @@ def _drive(job: _Job) -> tuple[EpisodeResult, bytes]:
     return result, log.to_bytes()
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def _open(site: Site, driver: AtWheel) -> Driver:
     """The driver itself, opened once per worker."""
     from inland.drivers import open_constant, open_model

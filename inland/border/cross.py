@@ -29,6 +29,8 @@ HARMLESS = {
     "scorecard": frozenset({"synthetic", "aggregate"}),
 }
 """What may cross at all with a demonstration approval: kind -> the only classes that it may have."""
+PLACES = {"model": "models/{digest}/", "scorecard": "scores/{digest}.json"}
+"""Where an artifact's objects lie, at any site: kind -> how each key begins. What comes in can write nowhere else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,9 @@ def permits(attempt: Attempt) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
         forbidden.append(("recordings-stay", f"an artifact without {', '.join(raw)}; recordings stay in their region"))
     if attempt.direction == "out" and artifact.kind == "model" and attempt.site_region == "cn":
         forbidden.append(("algorithms-stay", "a security assessment for algorithms trained in cn"))
+    place = PLACES.get(artifact.kind, "").format(digest=artifact.digest)
+    if attempt.direction == "in" and not all(place and key.startswith(place) for key in artifact.objects):
+        forbidden.append(("own-place", f"objects that lie in the place of a {artifact.kind}, and nowhere else"))
     if forbidden:
         return False, tuple(rule for rule, _ in forbidden), tuple(need for _, need in forbidden)
 
@@ -195,7 +200,10 @@ def move(
     arrived = {key: sender.storage.get(key) for key in digests}
     check_objects(digests, arrived.__getitem__)
     for key, data in arrived.items():
-        receiver.storage.put(key, data)
+        if not receiver.storage.put(key, data, if_absent=True) and receiver.storage.get(key) != data:
+            raise SignatureInvalid(
+                "another object of this name is already here", place=key, remedy="find out which one is right"
+            )
     receiver.storage.put(f"ledger/manifests/{artifact.digest}.json", json.dumps(manifest, sort_keys=True).encode())
     return out, inward
 

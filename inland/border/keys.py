@@ -132,8 +132,8 @@ def sign_bytes(site: Site, purpose: str, data: bytes, *, key: str = SITE_KEY) ->
 
 def check_bytes(public_pem: bytes, purpose: str, data: bytes, signature: str) -> None:
     """SignatureInvalid where `sign_bytes` did not make ``signature`` with this key, purpose and data."""
-    key = serialization.load_pem_public_key(public_pem)
     try:
+        key = serialization.load_pem_public_key(public_pem)
         if not isinstance(key, Ed25519PublicKey) or signature != signature.lower():
             raise InvalidSignature
         key.verify(bytes.fromhex(signature), _framed(purpose, data))
@@ -263,5 +263,6 @@ def _public_pem(key: Ed25519PublicKey) -> bytes:
 
 
 def _sslib_key(public_pem: bytes) -> SSlibKey:
+    named = key_id(public_pem)
     key = serialization.load_pem_public_key(public_pem)
-    return SSlibKey.from_crypto(key, key_id(public_pem))
+    return SSlibKey.from_crypto(key, named)

@@ -59,6 +59,25 @@ def both(abroad: Site, site: Site) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    "key", ["keys/declarers/evil.pub", "fleet/in_use.json", "models/other/model.onnx", "scores/m1.json"]
+)
+def test_what_comes_in_can_write_nowhere_but_in_its_own_place(abroad: Site, site: Site, key: str) -> None:
+    abroad.storage.put(key, b"evil")
+    with pytest.raises(CrossingRefused) as caught:
+        move(abroad, site, artifact(objects=(*FILES, key)), **both(abroad, site))
+    assert caught.value.rules == ("own-place",)
+    assert not site.storage.exists(key)
+    assert site.storage.list("models") == []
+
+
+def test_what_comes_in_replaces_nothing_that_is_there(abroad: Site, site: Site) -> None:
+    site.storage.put("models/m1/manifest.json", b"mine")
+    with pytest.raises(SignatureInvalid, match="already here"):
+        move(abroad, site, artifact(), **both(abroad, site))
+    assert site.storage.get("models/m1/manifest.json") == b"mine"
+
+
 def test_without_a_rule_that_permits_it_nothing_passes(site: Site) -> None:
     said = cross(site, artifact(kind="dataset", objects=()), region="us", recipient="x", purpose="research")
     assert not said.allowed

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inland import lake
 from inland.errors import BadInput
-from inland.lineage import ancestors, artifact, descendants, record, walk
+from inland.lineage import ancestors, artifact, descendants, only_from_towns, record, walk
 from inland.site import Site, init_site
 
 
@@ -42,6 +44,25 @@ def test_recording_twice_changes_nothing(site: Site) -> None:
     record(site, "a", "model", [], classes=["algorithm"])
     record(site, "a", "model", [], classes=["imagery"])
     assert artifact(site, "a")["classes"] == ["algorithm"]
+
+
+def test_a_model_is_from_towns_alone_only_if_every_clip_says_so(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        {"id": "town", "classes": ["trajectory", "imagery"], "origins": ["cn"]},
+        {"id": "street", "classes": ["persons", "places", "trajectory", "imagery"], "origins": ["cn"]},
+    ]
+    scan = lake.scan
+
+    def with_clips(at: Site, table: str, *rest: object) -> pa.Table:
+        return pa.Table.from_pylist(rows) if table == "clips" else scan(at, table, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(lake, "scan", with_clips)
+    for name, clips in (("clean", ["town"]), ("mixed", ["town", "street"]), ("gone", ["town", "erased"]), ("none", [])):
+        record(site, f"dataset-{name}", "dataset", clips, classes=["imagery"])
+        record(site, f"model-{name}", "model", [f"dataset-{name}"], classes=["algorithm"])
+    found = {name: only_from_towns(site, f"model-{name}") for name in ("clean", "mixed", "gone", "none")}
+    assert found == {"clean": True, "mixed": False, "gone": False, "none": False}
+    assert not only_from_towns(site, "unknown")
 
 
 @given(st.dictionaries(st.integers(0, 9), st.lists(st.integers(0, 9), max_size=4)))
