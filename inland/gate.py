@@ -131,7 +131,7 @@ def decide(
     if not better:
         doubts.append(
             f"not shown to be better: {_points(overall)}, p = {p_better:.3f}; "
-            f"{overall.pairs} pairs show an improvement of {visible * 100:.0f} points or more"
+            f"{overall.pairs} pairs can show {visible * 100:.0f} points or more"
         )
     if old_town.low <= -old_town_margin:
         doubts.append(

@@ -66,6 +66,12 @@ def ancestors(site: Site, ident: str) -> tuple[str, ...]:
     return walk({row["id"]: row["parents"] for row in _rows(site, ["id", "parents"])}, ident)
 
 
+def made_of(site: Site, ident: str) -> tuple[str, ...]:
+    """The artifacts (not clips) that ``ident`` came of, nearest first."""
+    made = {row["id"] for row in _rows(site, ["id"])}
+    return tuple(node for node in ancestors(site, ident) if node in made)
+
+
 def descendants(site: Site, ident: str) -> tuple[str, ...]:
     """Everything that came of ``ident`` (a clip or an artifact), nearest first."""
     children: dict[str, list[str]] = {}

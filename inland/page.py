@@ -82,7 +82,7 @@ vector-effect: non-scaling-stroke; } .strong { fill: none; stroke: var(--accent)
 vector-effect: non-scaling-stroke; stroke-linejoin: round; } .held { fill: var(--paper); stroke: var(--ink);
 stroke-width: 2; } .y-top, .y-low, .x-low, .x-top { position: absolute; } .y-top { left: 0; top: -8px; }
 .y-low { left: 26px; bottom: 14px; } .x-low { left: 44px; bottom: 0; } .x-top { right: 0; bottom: 0; }
-.clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 230px), 1fr)); gap: 22px
+.clips { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 290px), 1fr)); gap: 22px
 18px; margin-top: 16px; } figure { margin: 0; } video { display: block; width: 100%; background: #0003;
 border-radius: 6px; aspect-ratio: 16 / 9; object-fit: cover; } figcaption { font-size: 14px; line-height:
 1.4; margin-top: 7px; color: var(--quiet); overflow-wrap: anywhere; } .tag { display: inline-block;

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from inland.border.keys import PAYLOAD_TYPE, public_key, sign, statement, verify
 from inland.digest import canonical_json, digest_of, sha256
 from inland.errors import BadInput, NotStored, SignatureInvalid
+from inland.lineage import made_of, record
 from inland.scorecard import to_json
 
 if TYPE_CHECKING:
@@ -76,14 +77,14 @@ def pack(
     verdict: Verdict,
     *,
     dataset: str,
-    lineage: Sequence[str] = (),
     name: str = "",
 ) -> Release:
     """Make and sign the release of ``models/MODEL``; the same inputs give the same release.
 
-    ``dataset`` is its training dataset's digest, ``lineage`` the ids that the model came of. ``name``
-    defaults to what the region calls such a system, and the model's first digits. Raises BadInput where the
-    verdict is not 'passed', the region forbids the name, or the site lacks the model.
+    ``dataset`` is its training dataset's digest. The release names every artifact that the model came of (the
+    clips are in the datasets), and is itself written into the lake as the child of model and dataset.
+    ``name`` defaults to what the region calls such a system, and the model's first digits. Raises BadInput
+    where the verdict is not 'passed', the region forbids the name, or the site lacks the model.
     """
     if not verdict.passed:
         raise BadInput(
@@ -115,7 +116,7 @@ def pack(
         "reasons": list(verdict.reasons),
         "evidence": {"origins": evidence, "stamp": stamp(evidence)},
         "success_rate": {c.town: {d.role: asdict(d.pooled.success) for d in c.drivers} for c in scorecards},
-        "lineage": sorted(lineage),
+        "lineage": sorted(made_of(site, model)),
         "approvals": [],
     }
     said = statement({file: sha256(data) for file, data in files.items()}, RELEASE, facts)
@@ -125,6 +126,7 @@ def pack(
         site.storage.put(f"{folder}/{file}", data)
     # Last, so that a folder with a release.json is whole.
     site.storage.put(f"{folder}/release.json", json.dumps(sign(site, PAYLOAD_TYPE, said), indent=1).encode())
+    record(site, digest, "release", [model, dataset], station="release", details={"name": name})
     return Release(digest, name, model, folder, facts)
 
 

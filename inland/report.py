@@ -201,9 +201,9 @@ def _arrivals(facts: TurnFacts) -> str:
 
 def _clip(card: ClipCard) -> str:
     labels = "".join(f'<span class="tag trigger">{words(t)}</span>' for t in card.triggers)
-    labels += "".join(f'<span class="tag">{words(t)}</span>' for t in card.tags)
+    labels += "".join(f'<span class="tag">{words(t)}</span>' for t in card.tags if t not in card.triggers)
     return (
-        f"<figure>{video_tag(card.video)}<figcaption>{labels}<br>{card.seconds:.1f} s, {escape(card.vehicle)}, "
+        f"<figure>{video_tag(card.video)}<figcaption>{labels}<br>{card.seconds:.1f} s, {escape(card.vehicle[:16])}, "
         f"clip <code>{escape(card.id[:12])}</code></figcaption></figure>"
     )
 
@@ -245,12 +245,14 @@ def _training(facts: TurnFacts) -> str:
 def _driving(facts: TurnFacts) -> str:
     body = []
     for card in facts.scorecards:
-        shown = [d for d in card.drivers if d.role in STYLES]
+        order = list(ROLES)
+        drivers = sorted(card.drivers, key=lambda d: order.index(d.role) if d.role in order else len(order))
+        shown = [d for d in drivers if d.role in STYLES]
         names = sorted({s for d in card.drivers for s in d.scenarios})
         by_scenario = [
             (name, [_mark(d.role, d.scenarios[name].success) for d in shown if name in d.scenarios]) for name in names
         ]
-        by_driver = [(ROLES.get(d.role, d.role), [_mark(d.role, d.pooled.success)]) for d in card.drivers]
+        by_driver = [(ROLES.get(d.role, d.role), [_mark(d.role, d.pooled.success)]) for d in drivers]
         body.append(
             f"<h3>{words(card.town)}: success rate per scenario</h3>{dot_and_whisker(by_scenario)}"
             '<p class="key"><i class="before"></i>driver in use<i class="after"></i>candidate'

@@ -10,6 +10,7 @@ import pytest
 from inland.border.keys import ensure_keys, public_key
 from inland.errors import BadInput, NotStored, SignatureInvalid
 from inland.gate import Pair, Verdict, decide
+from inland.lineage import artifact, descendants, record
 from inland.release import (
     Release,
     allowed_name,
@@ -43,11 +44,13 @@ def site(tmp_path: Path) -> Site:
     for name in ("m1", "m2"):
         made.storage.put(f"models/{name}/model.onnx", f"network {name}".encode())
         made.storage.put(f"models/{name}/manifest.json", b'{"format": "x"}')
+        record(made, name, "model", ["ds"], classes=["algorithm"])
+    record(made, "ds", "dataset", ["clip1", "clip2"], classes=["imagery"])
     return made
 
 
 def packed(site: Site, model: str = "m1", verdict: Verdict = PASSED, name: str = "") -> Release:
-    return pack(site, model, [card()], verdict, dataset="ds", lineage=("clip2", "clip1"), name=name)
+    return pack(site, model, [card()], verdict, dataset="ds", name=name)
 
 
 def test_a_release_carries_its_evidence_and_says_where_it_comes_from(site: Site) -> None:
@@ -55,11 +58,17 @@ def test_a_release_carries_its_evidence_and_says_where_it_comes_from(site: Site)
     assert release.name == "combined driver assistance m1"
     assert release.facts["evidence"] == {"origins": ["towns"], "stamp": "towns only"}
     assert release.facts["dataset"] == "ds"
-    assert release.facts["lineage"] == ["clip1", "clip2"]
+    assert release.facts["lineage"] == ["ds"]
     assert release.facts["success_rate"]["town_cn"]["candidate"]["value"] == 1.0
     assert site.storage.get(f"{release.folder}/model.onnx") == b"network m1"
     assert json.loads(site.storage.get(f"{release.folder}/scorecard.json"))[0]["town"] == "town_cn"
     assert open_release(site, release.digest) == release
+
+
+def test_a_clip_leads_to_the_release_that_it_reached(site: Site) -> None:
+    release = packed(site)
+    assert set(descendants(site, "clip1")) == {"ds", "m1", "m2", release.digest}
+    assert artifact(site, release.digest)["classes"] == ["algorithm", "imagery"]
 
 
 def test_the_same_inputs_give_the_same_release(site: Site) -> None:

@@ -77,6 +77,15 @@ def test_the_page_says_what_happened(facts: TurnFacts) -> None:
     assert text.count("<video") == 6 + 4
 
 
+def test_the_driver_in_use_comes_first_whatever_order_they_were_scored_in(facts: TurnFacts) -> None:
+    cards = tuple(replace(card, drivers=card.drivers[::-1]) for card in facts.scorecards)
+    assert render(replace(facts, scorecards=cards)).count('<g class="before">') == render(facts).count(
+        '<g class="before">'
+    )
+    drawn = re.findall(r'<g class="(before|after)">', render(replace(facts, scorecards=cards)))
+    assert drawn[:2] == ["before", "after"]
+
+
 def test_an_empty_turn_has_a_page_too() -> None:
     text = render(TurnFacts("cn-1", "cn", 0, "quick", 3.0, ()))
     assert Balanced(text).open == []
