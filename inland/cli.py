@@ -152,7 +152,8 @@ def train(
     from inland.site import open_site
 
     with Progress("train") as progress:
-        _answer(train_recipe(open_site(site), recipe, processes=processes, progress=progress), as_json)
+        result = train_recipe(open_site(site), recipe, processes=processes, progress=progress)
+    _answer(dataclasses.asdict(result), as_json)
 
 
 @app.command()
