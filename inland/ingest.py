@@ -105,7 +105,8 @@ def _land(
 ) -> Iterator[Landed]:
     from inland.landing import Job, land
 
-    jobs = [Job(site=site, log=log, folder=str(folder), assume_fps=assume_fps) for log in logs]
+    # A folder each: logs may hold equal media, and what one commits another must not miss.
+    jobs = [Job(site, log, str(folder / str(n)), assume_fps) for n, log in enumerate(logs)]
     # One log is not worth the start of a worker.
     return spread.map(land, jobs, processes=1 if len(jobs) < 2 else processes)
 

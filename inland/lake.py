@@ -15,6 +15,7 @@ from typing import Any
 
 import lance
 import pyarrow as pa
+import pyarrow.compute as pc
 from lance.fragment import write_fragments
 
 from inland.clip import Clip
@@ -91,7 +92,7 @@ def media_key(digest: str) -> str:
 
 
 def append(site: Site, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
-    """Add rows in the order given, in one atomic commit; rows whose ``id`` is there already are skipped.
+    """Add rows in one atomic commit; rows whose ``id`` is there already are skipped.
 
     A column that a row lacks is null. Returns how many were added; when it returns they survive a power cut.
     Raises BadInput for a column that the table does not have, SiteBusy, NoSpace.
@@ -115,7 +116,9 @@ def append(site: Site, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
             data = pa.Table.from_pylist([dict(row) for row in fresh.values()], schema=schema)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise BadInput(f"a row of {table} does not fit its columns: {error}") from error
-        _commit(site, key, data.replace_schema_metadata(_metadata(table)))
+        fragments = _commit(site, key, data.replace_schema_metadata(_metadata(table)))
+        if fragments > COMPACT_ABOVE:
+            compact(site, table)
     return len(fresh)
 
 
@@ -133,25 +136,26 @@ def existing(site: Site, table: str, ids: Iterable[str]) -> set[str]:
 
 
 def scan(site: Site, table: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
-    """Rows in the order they came in. ``where`` is an SQL condition such as ``format = 'mcap'``.
+    """Rows by id, so that equal tables read equally whatever the order in which they came in or were merged.
 
-    A table that nobody has written yet is empty. Raises BadInput where the condition or a column is wrong.
+    ``where`` is an SQL condition such as ``format = 'mcap'``. A table that nobody has written yet is empty.
+    Raises BadInput where the condition or a column is wrong.
     """
     _, schema = _table(table)
     dataset = _open(site, table)
-    names = list(columns) if columns is not None else None
+    names = list(columns) if columns is not None else list(schema.names)
     if dataset is None:
-        empty = schema.empty_table()
-        return empty if names is None else empty.select(names)
+        return schema.empty_table().select(names)
+    with_id = names if "id" in names else [*names, "id"]
     try:
-        # In order, so that equal tables read equally however they lie in files.
-        return dataset.scanner(columns=names, filter=where, scan_in_order=True).to_table()
+        found = dataset.to_table(columns=with_id, filter=where)
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and "LanceError(Schema)" not in str(error):
             raise StorageError(f"could not read {table}: {_first_line(error)}", place=site.root) from error
         raise BadInput(
             f"cannot read {table}: {_first_line(error)}", remedy=f"its columns are {', '.join(schema.names)}"
         ) from error
+    return found.take(pc.sort_indices(found["id"])).select(names).replace_schema_metadata(None)
 
 
 def take(site: Site, table: str, ids: Sequence[str], columns: Sequence[str] | None = None) -> pa.Table:
@@ -181,7 +185,7 @@ def version(site: Site, table: str) -> int:
 
 
 def compact(site: Site, table: str) -> None:
-    """Merge small fragments and bring the index on ``id`` up to date; the rows and their order stay."""
+    """Merge small fragments and bring the index on ``id`` up to date; the rows stay."""
     with site.writing():
         dataset = _open(site, table)
         if dataset is None:
@@ -278,7 +282,8 @@ def _is_there(site: Site, key: str) -> bool:
     return site.storage.has_any(f"{key}/_versions")
 
 
-def _commit(site: Site, key: str, data: pa.Table) -> None:
+def _commit(site: Site, key: str, data: pa.Table) -> int:
+    """Add rows in one version, durably; return how many fragments the table now has."""
     uri = site.storage.uri(key)
     began = time.time_ns() - 1_000_000_000  # file systems keep time in steps
     try:
@@ -297,9 +302,7 @@ def _commit(site: Site, key: str, data: pa.Table) -> None:
                 remedy="free some space (SITE/scratch is safe to delete) and run the same command again",
             ) from error
         raise StorageError(f"could not write {key}: {_first_line(error)}", place=site.root) from error
-    if len(dataset.get_fragments()) > COMPACT_ABOVE:
-        dataset.optimize.compact_files(target_rows_per_fragment=1_000_000)
-        site.storage.sync(key, began)
+    return len(dataset.get_fragments())
 
 
 def _any_of(column: str, values: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from inland.errors import InlandError, LogRejected
 from inland.readers import Log, read
 from inland.redact import redact
 from inland.site import Site
-from inland.video import decode_packets, encode_frames, mux, picture_size
+from inland.video import check_decodes, encode_frames, mux, picture_size
 
 REVISION = 1
 """Raised when the same log gives other clips than before."""
@@ -33,7 +33,7 @@ Times = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One log to land. ``folder`` takes the staged media."""
+    """One log to land. ``folder``, its own, takes the staged media."""
 
     site: Site
     log: Log
@@ -59,13 +59,15 @@ def land(job: Job) -> Landed:
     media: dict[str, str] = {}
     positions: list[Mapping[str, Any]] = []
     cut = False
+    folder = Path(job.folder)
+    folder.mkdir(exist_ok=True)
     try:
         for drive in read(job.log, job.assume_fps):
             cut = cut or drive.cut
             for clip, data, places in _clips(job.site, drive):
                 clips.append(clip)
                 if clip.media and clip.media not in media:
-                    media[clip.media] = str(job.site.storage.stage(Path(job.folder), clip.media, data))
+                    media[clip.media] = str(job.site.storage.stage(folder, clip.media, data))
                 if places is not None:
                     positions.append(places)
     except LogRejected as error:
@@ -278,17 +280,7 @@ def _encode(camera: Camera, frames: Sequence[EncodedFrame], source: str) -> Sequ
     size = (camera.width_px, camera.height_px)
     try:
         if frames[0].codec == "h264":
-            count = 0
-            for _, rgb in decode_packets(frames):
-                checks.check_sizes([size, (rgb.shape[1], rgb.shape[0])], camera.name)
-                count += 1
-            if count != len(frames):
-                raise LogRejected(
-                    "does not decode",
-                    f"{len(frames) - count} of {len(frames)} pictures are lost",
-                    place=f"{camera.name}, from {frames[0].t_ns} ns",
-                    remedy="record again",
-                )
+            check_decodes(frames, *size)
             return frames
         checks.check_sizes([size, *(picture_size(frame) for frame in frames)], camera.name)
         period_ns = checks.period(np.array([frame.t_ns for frame in frames], np.int64))

@@ -50,8 +50,9 @@ def map(
 
     ``function`` and ``initializer`` (run once a worker) are module-level functions; items and results travel
     pickled. ``items`` is read only a little ahead, so it may be long. With one process the work is done here and
-    the initializer is run here. ``backend`` defaults to the environment's `SETTING`. ``processes`` defaults to the cores of this machine. An error of the function is
-    raised as it is, with a note that names the item; later items may have been computed and are dropped.
+    the initializer is run here. ``backend`` defaults to the environment's `SETTING`, ``processes`` to the cores
+    of this machine. An error of the function is raised as it is, with a note that names the item; later items
+    may have been computed and are dropped.
     Raises BadInput for another backend or a missing ray, InlandError where a worker died.
     """
     count = processes or len(os.sched_getaffinity(0))

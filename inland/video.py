@@ -85,27 +85,46 @@ class Decoder:
 
     def decode(self, frame: EncodedFrame) -> list[tuple[int, Image]]:
         """Feed one packet; return the pictures that came out, as (t_ns, rgb)."""
-        packet = av.Packet(frame.data)
-        packet.pts = packet.dts = len(self._times)
-        packet.time_base = _MICROSECOND
-        self._times.append(frame.t_ns)
-        try:
-            return self._pictures(self._codec.decode(packet))
-        except FFmpegError as error:
-            raise _does_not_decode(frame.t_ns, error.strerror or "damaged data") from error
+        return [(t_ns, _rgb(picture)) for t_ns, picture in self.feed(frame)]
 
     def flush(self) -> list[tuple[int, Image]]:
         """The pictures still inside."""
-        return self._pictures(self._codec.decode(None))
+        return [(t_ns, _rgb(picture)) for t_ns, picture in self.feed(None)]
 
-    def _pictures(self, frames: Sequence[av.VideoFrame]) -> list[tuple[int, Image]]:
-        pictures = []
-        for frame in frames:
-            t_ns = self._times[frame.pts if frame.pts is not None else -1]
-            if frame.is_corrupt:
+    def feed(self, frame: EncodedFrame | None) -> list[tuple[int, av.VideoFrame]]:
+        """Feed one packet, or None at the end; the pictures come out as they are coded, not yet as RGB."""
+        packet = None
+        if frame is not None:
+            packet = av.Packet(frame.data)
+            packet.pts = packet.dts = len(self._times)
+            packet.time_base = _MICROSECOND
+            self._times.append(frame.t_ns)
+        try:
+            pictures = self._codec.decode(packet)
+        except FFmpegError as error:
+            raise _does_not_decode(self._times[-1], error.strerror or "damaged data") from error
+        timed = [(self._times[p.pts if p.pts is not None else -1], p) for p in pictures]
+        for t_ns, picture in timed:
+            if picture.is_corrupt:
                 raise _does_not_decode(t_ns, "the picture is damaged")
-            pictures.append((t_ns, cast(Image, frame.to_ndarray(format="rgb24"))))
-        return pictures
+        return timed
+
+
+def check_decodes(frames: Sequence[EncodedFrame], width_px: int, height_px: int) -> None:
+    """Raise LogRejected unless every H.264 packet gives one picture of this size. Makes no RGB."""
+    decoder, count = Decoder(), 0
+    for frame in [*frames, None]:
+        for t_ns, picture in decoder.feed(frame):
+            count += 1
+            if (picture.width, picture.height) != (width_px, height_px):
+                raise LogRejected(
+                    "picture size changes",
+                    f"{picture.width}x{picture.height} after {width_px}x{height_px}",
+                    place=f"frame at {t_ns} ns",
+                    remedy="record one size a drive, or cut the log there",
+                )
+    if count != len(frames):
+        raise _does_not_decode(frames[0].t_ns, f"{len(frames) - count} of {len(frames)} pictures are lost")
 
 
 def decode_packets(
@@ -259,6 +278,10 @@ def poster(media: bytes, camera: int = 0, quality: int = 85) -> bytes:
     packets = clip_packets(media, camera)
     middle = len(packets) // 2
     return encode_jpeg(next(decode_clip(media, camera, middle, middle + 1)), quality)
+
+
+def _rgb(picture: av.VideoFrame) -> Image:
+    return cast(Image, picture.to_ndarray(format="rgb24"))
 
 
 def _add_stream(container: av.container.OutputContainer, frames: Sequence[EncodedFrame]) -> VideoStream:

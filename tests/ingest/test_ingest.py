@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -100,6 +101,16 @@ def test_the_same_log_twice_is_already_there_wherever_it_lies(site: Site, tmp_pa
     # The memory of what came in is no more than that: the rows decide.
     site.storage.remove_tree("stations")
     assert ingest(site, [log]).already_there == first.committed
+
+
+def test_drives_with_equal_pictures_share_media_and_keep_their_own_rows(site: Site, tmp_path: Path) -> None:
+    for n in range(2):
+        later = START_NS + n * 3_600_000_000_000
+        write_mcap(tmp_path / "logs" / f"{n}.mcap", 11.0, time_of=lambda k, later=later: later + k * STEP_NS)
+    ingest(site, [tmp_path / "logs"])
+    clips = lake.clips(site)
+    assert len({c.id for c in clips}) == 4
+    assert len({c.media for c in clips}) == len(site.storage.list("media")) == 2
 
 
 def test_equal_logs_have_equal_clips_at_every_site(tmp_path: Path) -> None:
@@ -260,6 +271,41 @@ def test_a_full_disk_keeps_what_came_in_before_and_nothing_half_written(
     monkeypatch.undo()
     result = ingest(site, [tmp_path / "logs"])
     assert (len(result.committed), len(result.already_there)) == (1, 1)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], check=False, capture_output=True
+    )
+    if mounted.returncode:
+        pytest.skip("a small disk needs the right to mount one")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_a_disk_that_fills_up_anywhere_keeps_whole_clips_and_the_rest_comes_in_later(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    logs = tmp_path / "logs"
+    for n in range(4):
+        write_mcap(logs / f"{n}.mcap", 30.0, seed=50 * n, cameras={"front": (64, 48)})
+    write_tub(logs / "tub", 300, period_ms=3)
+    for n, filled_kb in enumerate(range(2300, 2900, 250)):
+        site = init_site(small_disk / str(n), "cn")
+        (small_disk / "fill").write_bytes(bytes(filled_kb * 1000))
+        with pytest.raises(NoSpace, match="disk is full"):
+            ingest(site, [logs], processes=1)
+        clips = lake.clips(site)
+        assert all(pictures(site, clip, "front") == len(clip.frame_t_ns["front"]) for clip in clips)
+        (small_disk / "fill").unlink()
+        result = ingest(site, [logs], processes=1)
+        assert len(result.committed) + len(clips) == lake.count(site, "clips") == 12
+        assert len(result.quarantined) == len(quarantine(site)) == 1
+        assert site.storage.list("scratch") == site.storage.list("landing") == []
+        shutil.rmtree(small_disk / str(n))
 
 
 KILLED = """

@@ -119,10 +119,10 @@ def site(tmp_path: Path) -> Site:
     return init_site(tmp_path / "site", "cn")
 
 
-def test_rows_come_back_in_the_order_in_which_they_came_and_clips_by_drive_and_time(site: Site) -> None:
+def test_rows_come_back_by_id_and_clips_by_drive_and_time(site: Site) -> None:
     lake.add_clips(site, [clip(3, "b"), clip(1, "b")])
     lake.add_clips(site, [clip(2, "a")])
-    assert lake.scan(site, "clips", ["id"])["id"].to_pylist() == ["clip003", "clip001", "clip002"]
+    assert lake.scan(site, "clips", ["id"])["id"].to_pylist() == ["clip001", "clip002", "clip003"]
     assert [c.id for c in lake.clips(site)] == ["clip002", "clip001", "clip003"]
     assert [c.id for c in lake.clips(site, "start_ns > 15")] == ["clip002", "clip003"]
     assert lake.count(site, "clips", "drive = 'b'") == 2
@@ -230,7 +230,7 @@ def test_a_full_disk_adds_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -
     assert [c.id for c in lake.clips(site)] == ["clip001"]
 
 
-def test_many_small_commits_are_merged_and_keep_rows_and_order(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_small_commits_are_merged_and_keep_their_rows(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lake, "COMPACT_ABOVE", 4)
     monkeypatch.setattr(lake, "INDEX_ABOVE", 8)
     for n in range(12):

@@ -154,3 +154,23 @@ def test_working_folders_are_gone_whatever_happens_inside(storage: Storage) -> N
         assert list(landing.iterdir()) == []
         storage.put_file("media/x", storage.stage(landing, "x", b"1"))
     assert storage.get("media/x") == b"1"
+
+
+def test_a_bucket_holds_to_the_same() -> None:
+    store = Storage("memory:///bucket")  # obstore's stand-in for one: no conditional put is weaker than S3's
+    assert store.put("a/b", b"0123")
+    assert not store.put("a/b", b"other", if_absent=True)
+    assert store.put("a/c", b"4", if_absent=True)
+    assert (store.get("a/b"), store.size("a/b"), store.get_range("a/b", 2, 9)) == (b"0123", 4, b"23")
+    assert store.list("a") == store.list() == ["a/b", "a/c"]
+    assert store.has_any("a")
+    assert not store.has_any("b")
+    assert store.local_path("a/b").read_bytes() == b"0123"
+    with store.workspace("work") as folder:
+        store.put_file("a/d", store.stage(folder, "d", b"5"))
+    store.remove_tree("a")
+    assert store.list() == []
+    with pytest.raises(NotStored):
+        store.get("a/b")
+    assert not store.exists("a/b")
+    assert store.uri("lake/clips.lance") == "memory:///bucket/lake/clips.lance"
