@@ -48,7 +48,7 @@ def to_onnx(network: nn.Module, recipe: Recipe) -> bytes:
     Raises TrainingError where ONNX Runtime's outputs differ from torch's by more than AGREEMENT.
     """
     face = Face(network, recipe.cameras).eval().cpu()
-    example = tuple(torch.from_numpy(value) for value in example_inputs(recipe, 2, 0).values())
+    example = tuple(torch.from_numpy(value) for value in example_inputs(recipe, 3, 0).values())
     names = list(example_inputs(recipe, 1, 0))
     batch = torch.export.Dim("batch", min=1, max=4096)
     quiet = logging.getLogger("torch.onnx")

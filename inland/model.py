@@ -250,18 +250,22 @@ class Network(nn.Module):
         if camera.name not in pictures:
             if place is not None:
                 missing = missing + place.flatten(0, 1)
-            return missing.expand(len(route), *missing.shape[1:])
+            return missing.expand(route.shape[0], *missing.shape[1:])
         shown = pictures[camera.name]
         encoder = self.encoders[camera.encoder]
         if place is None:
             seen: Tensor = self.readouts[camera.encoder](encoder(shown, route, jitter))
             return torch.where(present[camera.name].unsqueeze(1), seen, missing)
         each = shown.flatten(0, 1).unsqueeze(1)  # every frame on its own
-        repeated = None if jitter is None else jitter.repeat_interleave(self.frames, 0)
-        grid = encoder(each, route.repeat_interleave(self.frames, 0), repeated)
+        repeated = None if jitter is None else self._for_each_frame(jitter)
+        grid = encoder(each, self._for_each_frame(route), repeated)
         tokens: Tensor = self.readouts[camera.name](grid.flatten(2).transpose(1, 2))
-        tokens = tokens.reshape(len(route), -1, tokens.shape[-1])
+        tokens = tokens.reshape(route.shape[0], -1, tokens.shape[-1])
         return torch.where(present[camera.name].view(-1, 1, 1), tokens, missing) + place.flatten(0, 1)
+
+    def _for_each_frame(self, of_sample: Tensor) -> Tensor:
+        """(B, C) -> (B * T, C); `repeat_interleave` would fix the batch size at export."""
+        return of_sample.unsqueeze(1).expand(-1, self.frames, -1).flatten(0, 1)
 
 
 class Face(nn.Module):
