@@ -111,7 +111,10 @@ def film_of(cut: Cut) -> bytes:
 def _ended(result: EpisodeResult) -> str:
     if result.success:
         return "completed without an infraction"
-    return ", ".join(dict.fromkeys(i.replace("_", " ") for i in result.infractions)) or result.end.replace("_", " ")
+    broken = list(dict.fromkeys(i.replace("_", " ") for i in result.infractions))
+    if result.end not in ("completed", "collision") or not broken:
+        broken.append(result.end.replace("_", " "))
+    return ", ".join(broken)
 
 
 def _spread_out(
