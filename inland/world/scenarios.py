@@ -214,7 +214,7 @@ def scooter_flow(stage: Stage, scene: Scene) -> Script:
 
 def plan_cut_in(layout: Layout, rng: random.Random) -> Scene:
     """Along a road in the right-hand lane, another car in the lane beside."""
-    scene = _along_road(layout, rng, ("out", "out", "in"), ahead_m=400.0)
+    scene = _along_road(layout, rng, ("out",), ahead_m=400.0)
     lane = layout.lanes[scene.lanes[0]]
     beside = Clear(lane.left_neighbour, scene.start_m - 35.0, scene.start_m + 400.0)
     limit = lane.speed_limit_mps
@@ -224,39 +224,46 @@ def plan_cut_in(layout: Layout, rng: random.Random) -> Scene:
 def cut_in(stage: Stage, scene: Scene) -> Script:
     """A car overtakes on the left, slips in 3 to 5 m ahead, and slows a little."""
     rng, lane = stage.rng, stage.layout.lanes[scene.lanes[0]]
-    left_lane = stage.layout.lanes[lane.left_neighbour]
-    behind_m = rng.uniform(2.0, 12.0)
-    cutter = stage.add(
-        Vehicle("cutter", rng.choice(("car", "suv")), (lane.edge,), left_lane.index,
-                max(8.0, scene.start_m + 3.65 - behind_m), scene.speed_mps)
-    )  # fmt: skip
-    gap_m, faster = rng.uniform(3.2, 4.6), rng.uniform(1.5, 3.0)
+    beside = stage.layout.lanes[lane.left_neighbour]
+    width_m = (lane.width_m + beside.width_m) / 2
+    front, speed = stage.ego_front_m() + rng.uniform(-6.0, 1.0), scene.speed_mps
+    at_m = max(8.0, scene.start_m + front)
+    kind = rng.choice(("car", "suv"))
+    cutter = stage.add(Vehicle("cutter", kind, (lane.edge,), beside.index, at_m, speed))
     yield
-    for _ in range(rng.randrange(5, 30)):  # keeps beside or behind for a while
-        stage.hold(cutter, min(stage.ego.speed_mps + 0.2, scene.speed_mps + 3.0))
-        yield
-    speed = stage.speed(cutter)
-    while stage.ahead(cutter)[0] < gap_m - 0.4:
-        target = max(stage.ego.speed_mps, 2.5) + min(faster, 0.6 + 0.8 * (gap_m - stage.ahead(cutter)[0]))
-        speed += max(-2.0 * STEP_S, min(2.2 * STEP_S, target - speed))
-        stage.hold(cutter, speed)
-        yield
-    width_m = (lane.width_m + left_lane.width_m) / 2
-    stage.slide(cutter, -width_m, rng.uniform(1.6, 2.4))
-    while stage.place(cutter)[0] == left_lane.id:
-        stage.hold(cutter, max(stage.ego.speed_mps + 0.3, 2.5))
-        yield
-    stage.happened["cut_in_gap_m"] = stage.ahead(cutter)[0]
-    speed = stage.speed(cutter)
-    slow = speed * rng.uniform(0.55, 0.85)
-    brake = rng.uniform(0.8, 2.2)
-    while speed > slow:
-        speed -= brake * STEP_S
-        stage.hold(cutter, speed)
+    length_m = stage.length(cutter)
+    gap_m, faster = rng.uniform(3.2, 4.8), rng.uniform(1.5, 3.0)
+    begin_s, merge_s = stage.t_s + rng.uniform(0.3, 4.0), rng.uniform(1.4, 2.4)
+    left, slow_to, brake = width_m, -1.0, rng.uniform(0.8, 2.2)
+    while front < stage.route.s_m[-1] - 3.0 and stage.present(cutter):
+        ego, gap = stage.ego.speed_mps, front - length_m - stage.ego_front_m()
+        if left < width_m or gap >= gap_m - 0.3:  # far enough ahead: in it comes, and keeps its gap meanwhile
+            left = max(0.0, left - width_m * STEP_S / merge_s)
+            target = ego + max(-1.0, min(1.0, gap_m - gap))
+        else:
+            target = ego if stage.t_s < begin_s else ego + min(faster, 0.4 + 0.8 * (gap_m - gap))
+        if left < width_m / 2 and slow_to < 0.0:
+            stage.happened["cut_in_gap_m"] = gap
+            slow_to = speed * rng.uniform(0.55, 0.85)
+        if slow_to >= 0.0:
+            target = slow_to
+        limit = brake if slow_to >= 0.0 else 3.0
+        change = max(-limit * STEP_S, min(2.5 * STEP_S, max(target, 2.0) - speed))
+        speed += change
+        front += speed * STEP_S
+        if slow_to >= 0.0 and left == 0.0 and speed <= slow_to + 0.01:
+            break
+        share = left / width_m
+        eased_m = width_m * share * share * (3.0 - 2.0 * share)
+        lean = -6.0 * share * (1.0 - share) * width_m / merge_s / max(speed, 3.0)
+        stage.put(cutter, front, eased_m, lean, speed, change < -0.5 * STEP_S)
         yield
     for _ in range(rng.randrange(10, 30)):
+        if stage.present(cutter):
+            stage.hold(cutter, speed)
         yield
-    stage.release(cutter)
+    if stage.present(cutter):
+        stage.release(cutter)
     while True:
         yield
 

@@ -99,6 +99,8 @@ class Simulator:
         self._stage.ego = ego
         self._stage.t_s = self._step * STEP_NS / 1e9
         self._move_ego(ego)
+        self._stage.moved.clear()
+        self._stage.let_walk()
         next(self._script)
         self._keep_off(ego)
         link_state = self.programme.link_state(self._network.links, self._stage.t_s)
@@ -138,7 +140,7 @@ class Simulator:
         body = ego_box(ego)
         braking: set[str] = set()
         for name, box in self._near:
-            if must_brake(box, body):
+            if name not in self._stage.moved and must_brake(box, body):
                 libsumo.vehicle.setSpeed(name, max(0.0, box.speed_mps - BRAKE_MPS2 * STEP_NS / 1e9))
                 braking.add(name)
         present = {name for name, _ in self._near}
@@ -166,7 +168,10 @@ class Simulator:
                 continue
             number, kind, size, paint = self._known(name)
             yaw = math.radians(90.0 - vehicle.getAngle(name))
-            speed = vehicle.getSpeed(name)
+            if name in self._stage.moved:
+                speed, brake = self._stage.moved[name]
+            else:
+                speed, brake = vehicle.getSpeed(name), vehicle.getSignals(name) & BRAKE_LAMP > 0
             x -= size[0] / 2 * math.cos(yaw)
             y -= size[0] / 2 * math.sin(yaw)
             if abs(x - ego.x_m) < NEAR_M and abs(y - ego.y_m) < NEAR_M:
@@ -181,7 +186,7 @@ class Simulator:
                     speed,
                     *size,
                     paint,
-                    vehicle.getSignals(name) & BRAKE_LAMP,
+                    brake,
                 )
             )
         for name in person.getIDList():

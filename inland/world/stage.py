@@ -12,6 +12,7 @@ import random
 os.environ.setdefault("LIBSUMO_AS_TRACI", "quiet")  # or libsumo prints to standard output at import
 
 import libsumo
+import numpy as np
 
 from inland.world.layout import Layout, Route
 from inland.world.roads import Network, arc_length
@@ -23,6 +24,8 @@ __all__ = ["EGO_ID", "FRONT_AHEAD_M", "Stage", "libsumo"]
 EGO_ID = "ego"
 FRONT_AHEAD_M = EGO_SHAPE.length_m - EGO_SHAPE.rear_overhang_m
 """From the ego's rear axle to its front bumper."""
+WALK_MPS = 1.6
+"""The walkers' type has this as its fastest; each has a factor below 1 of their own."""
 EVERYTHING_SAFE = 31
 ONLY_WHEN_ASKED = 0b0010_00000000
 WITHIN_THE_LANE = 0b1010_00000000
@@ -39,6 +42,9 @@ class Stage:
         self.rng = rng
         self.ego = ego
         self.t_s = 0.0
+        self._waiting: list[tuple[float, str]] = []
+        self.moved: dict[str, tuple[float, bool]] = {}
+        """Speed (m/s) and brake lamp of those whom the script itself moves in this step: SUMO does not know them."""
         self.happened: dict[str, float] = {}
         """What the script says has happened: a name and a number (tests and metrics read it, drivers do not)."""
 
@@ -67,12 +73,21 @@ class Stage:
         """Put a person on a walk now; ``speed_factor`` (of 1.6 m/s) where the script wants one."""
         start, end = (self._scales[f"{edge}_0"] for edge in (walker.edges[0], walker.edges[-1]))
         libsumo.person.add(walker.id, walker.edges[0], walker.at_m * start, typeID="walker")
-        if walker.wait_s:
-            libsumo.person.appendWaitingStage(walker.id, walker.wait_s)
         libsumo.person.appendWalkingStage(walker.id, walker.edges, walker.to_m * end)
         if speed_factor:
             libsumo.person.setSpeedFactor(walker.id, speed_factor)
+        if walker.wait_s > 0.0:
+            # Not a waiting stage of SUMO: that stands beside the road and jumps onto the walk at its end.
+            libsumo.person.setSpeed(walker.id, 0.0)
+            self._waiting.append((self.t_s + walker.wait_s, walker.id))
+            self._waiting.sort()
         return walker.id
+
+    def let_walk(self) -> None:
+        """Those who have waited long enough set off."""
+        while self._waiting and self._waiting[0][0] <= self.t_s:
+            _, walker = self._waiting.pop(0)
+            libsumo.person.setSpeed(walker, WALK_MPS)
 
     def present(self, vehicle: str) -> bool:
         """Whether a vehicle is on the road now."""
@@ -88,15 +103,34 @@ class Stage:
         libsumo.vehicle.setSpeedMode(vehicle, EVERYTHING_SAFE)
         libsumo.vehicle.setSpeed(vehicle, -1)
 
-    def slide(self, vehicle: str, left_m: float, speed_mps: float) -> None:
-        """Move a vehicle sideways (positive is left), asking nobody."""
-        libsumo.vehicle.setLaneChangeMode(vehicle, 0)
-        libsumo.vehicle.setMaxSpeedLat(vehicle, speed_mps)
-        libsumo.vehicle.changeSublane(vehicle, left_m)
+    def put(
+        self, vehicle: str, front_s_m: float, left_m: float, lean_rad: float, speed_mps: float, braking: bool
+    ) -> None:
+        """Place a vehicle's front bumper beside the ego's route, its heading the route's plus ``lean_rad``.
+
+        Exact, where SUMO's own change of lane is not: in a bend its lanes' metres differ, and a vehicle that changes
+        lane jumps along the road by up to 2.5 m.
+        """
+        path, s = self.route.path, self.route.s_m
+        i = min(max(int(np.searchsorted(s, front_s_m)) - 1, 0), len(path) - 2)
+        step = path[i + 1] - path[i]
+        yaw = math.atan2(step[1], step[0])
+        x = float(np.interp(front_s_m, s, path[:, 0])) - left_m * math.sin(yaw)
+        y = float(np.interp(front_s_m, s, path[:, 1])) + left_m * math.cos(yaw)
+        self.moved[vehicle] = (speed_mps, braking)
+        libsumo.vehicle.moveToXY(vehicle, "", -1, x, y, 90.0 - math.degrees(yaw + lean_rad), keepRoute=2)
+
+    def ego_front_m(self) -> float:
+        """How far along its route the ego's front bumper is."""
+        return self._along_route(self.ego.x_m, self.ego.y_m)[0] + FRONT_AHEAD_M
 
     def speed(self, vehicle: str) -> float:
         """m/s."""
         return float(libsumo.vehicle.getSpeed(vehicle))
+
+    def length(self, vehicle: str) -> float:
+        """Metres."""
+        return float(libsumo.vehicle.getLength(vehicle))
 
     def place(self, vehicle: str) -> tuple[str, float, float]:
         """Its lane, how far along (front bumper), and its offset to the left of the lane's centre, metres."""
@@ -105,14 +139,23 @@ class Stage:
         return lane, along, libsumo.vehicle.getLateralLanePosition(vehicle)
 
     def ahead(self, vehicle: str) -> tuple[float, float]:
-        """From the ego's front bumper to a vehicle's rear bumper in the ego's own axes: (forward m, left m)."""
+        """From the ego's front bumper to a vehicle's rear bumper along the ego's route: (forward m, left m)."""
         x, y = libsumo.vehicle.getPosition(vehicle)
         yaw = math.radians(90.0 - libsumo.vehicle.getAngle(vehicle))
         length = libsumo.vehicle.getLength(vehicle)
-        dx = x - length * math.cos(yaw) - self.ego.x_m
-        dy = y - length * math.sin(yaw) - self.ego.y_m
-        c, s = math.cos(self.ego.yaw_rad), math.sin(self.ego.yaw_rad)
-        return dx * c + dy * s - FRONT_AHEAD_M, -dx * s + dy * c
+        own, _ = self._along_route(self.ego.x_m, self.ego.y_m)
+        other, left = self._along_route(x - length * math.cos(yaw), y - length * math.sin(yaw))
+        return other - own - FRONT_AHEAD_M, left
+
+    def _along_route(self, x: float, y: float) -> tuple[float, float]:
+        """Arc length of the nearest place on the route, and how far to its left the point lies; metres."""
+        path, s = self.route.path, self.route.s_m
+        i = int(np.argmin((path[:, 0] - x) ** 2 + (path[:, 1] - y) ** 2))
+        i = min(i, len(path) - 2)
+        step = path[i + 1] - path[i]
+        step = step / np.hypot(*step)
+        dx, dy = x - path[i, 0], y - path[i, 1]
+        return float(s[i] + dx * step[0] + dy * step[1]), float(step[0] * dy - step[1] * dx)
 
     def vehicles(self, prefix: str = "") -> list[str]:
         """Everybody on the road but the ego, in a fixed order."""
