@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.drivers import Observation
-from inland.world.flows import Flows, flows_of, follow_flow, road_ahead
+from inland.world.flows import Flows, flows_of, keep_to_lanes, road_of
 from inland.world.geometry import Path, make_path
 from inland.world.layout import Layout, Route
 from inland.world.planning import (
@@ -74,7 +74,7 @@ class Plan:
 
     ``stops`` are (arc length of the stop line, indices of the layout's signals that speak for it); ``turns`` are
     the junctions' spans of arc length, ``profile_mps`` the comfortable speed at each point of ``path``, which runs
-    on beyond the route's end at ``end_m``.
+    on beyond the route's start (arc length 0) and end (``end_m``).
     """
 
     path: Path
@@ -87,7 +87,8 @@ class Plan:
 
 def plan_route(layout: Layout, route: Route, style: Style) -> Plan:
     """Everything about the route that does not change while driving."""
-    path = make_path(road_ahead(layout, route))
+    road, before_m = road_of(layout, route)
+    path = make_path(road, start_m=-before_m)
     limit = np.interp(path.s_m, route.s_m, route.limit_mps) * style.speed_fraction
     spans = tuple((start, end) for start, end, _ in route.manoeuvres)
     return Plan(
@@ -234,7 +235,7 @@ class ExpertDriver:
 
         close_to, touch_to = meet()
         # Somebody seems to be in the way: is it so too if they keep to the lanes that they are on?
-        if self._keep_to_lanes(others, predicted, np.flatnonzero(np.isfinite(close_to).any(0))):
+        if keep_to_lanes(plan.flows, others, predicted, np.flatnonzero(np.isfinite(close_to).any(0))):
             close_to, touch_to = meet()
         close, touch = close_to.min(1), touch_to.min(1)
         comfortable = np.isinf(close) & ((tried >= -3.0) | (tried == wish))
@@ -246,21 +247,6 @@ class ExpertDriver:
             return float(tried[np.flatnonzero(touch == touch.max())[-1]])
         gentle = (CREEP_MPS - state.ego.speed_mps) / 0.7
         return min(float(tried[int(np.argmax(free))]), max(gentle, -2.5))
-
-    def _keep_to_lanes(self, others: Others, predicted: tuple[NDArray[np.float64], ...], who: NDArray[np.intp]) -> bool:
-        """Predict these again along their lanes, in place; whether anything changed."""
-        assert self._plan is not None
-        changed = False
-        for i in who:
-            if others.kind[i] == Kind.PEDESTRIAN:
-                continue
-            speed = float(np.hypot(others.vx[i], others.vy[i]))
-            along = follow_flow(self._plan.flows, float(others.x[i]), float(others.y[i]), float(others.yaw[i]), speed)
-            if along is not None:
-                for column, row in zip(predicted, along, strict=True):
-                    column[i] = row
-                changed = True
-        return changed
 
     def _smooth(self, wish: float, speed_mps: float) -> float:
         """Bound jerk unless it is an emergency; hold still at rest."""

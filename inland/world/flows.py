@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from inland.world.geometry import Floats, Path, make_path, wrapped
 from inland.world.layout import LaneKind, Layout, Route
-from inland.world.planning import PREDICTION_TIMES_S
+from inland.world.planning import PREDICTION_TIMES_S, Others
+from inland.world.state import Kind
 
 STEP_M = 1.0
 NEAR_M = 1.4
@@ -79,9 +80,33 @@ def follow_flow(
     return px - offset * np.sin(pyaw), py + offset * np.cos(pyaw), pyaw
 
 
-def road_ahead(layout: Layout, route: Route) -> Floats:
-    """The route's path, and on beyond its end to the end of its last lane: others come from there."""
-    lane = make_path(layout.lanes[route.lanes[-1]].centre, STEP_M)
-    end, _ = lane.project(float(route.path[-1, 0]), float(route.path[-1, 1]))
-    rest = lane.points[lane.s_m > end + STEP_M]
-    return np.concatenate([route.path, rest]) if len(rest) else np.asarray(route.path, dtype=np.float64)
+def keep_to_lanes(
+    flows: Flows, others: Others, predicted: tuple[Floats, Floats, Floats], who: NDArray[np.intp]
+) -> bool:
+    """Predict these others again along the flows that they are on, in place; whether anything changed."""
+    changed = False
+    for i in who:
+        if others.kind[i] == Kind.PEDESTRIAN:
+            continue
+        speed = float(np.hypot(others.vx[i], others.vy[i]))
+        along = follow_flow(flows, float(others.x[i]), float(others.y[i]), float(others.yaw[i]), speed)
+        if along is not None:
+            for column, row in zip(predicted, along, strict=True):
+                column[i] = row
+            changed = True
+    return changed
+
+
+def road_of(layout: Layout, route: Route) -> tuple[Floats, float]:
+    """The route's path and the road before and after it: points (N, 2), and how much lies before (metres).
+
+    Others come from behind the start and from beyond the end.
+    """
+    first = make_path(layout.lanes[route.lanes[0]].centre, STEP_M)
+    last = make_path(layout.lanes[route.lanes[-1]].centre, STEP_M)
+    start, _ = first.project(float(route.path[0, 0]), float(route.path[0, 1]))
+    end, _ = last.project(float(route.path[-1, 0]), float(route.path[-1, 1]))
+    before = first.points[first.s_m < start - STEP_M]
+    after = last.points[last.s_m > end + STEP_M]
+    led_in = np.concatenate([before, route.path[:1]])
+    return np.concatenate([before, route.path, after]), float(np.hypot(*np.diff(led_in, axis=0).T).sum())

@@ -97,7 +97,7 @@ class Path:
 
     @property
     def length_m(self) -> float:
-        """Arc length of the whole path."""
+        """Arc length at the path's end."""
         return float(self.s_m[-1])
 
     def pose(self, s_m: ArrayLike) -> tuple[Floats, Floats, Floats]:
@@ -109,6 +109,12 @@ class Path:
         beyond = s - np.clip(s, self.s_m[0], self.s_m[-1])
         return x + beyond * np.cos(yaw), y + beyond * np.sin(yaw), yaw
 
+    def window(self, from_s_m: float, to_s_m: float) -> tuple[int, int]:
+        """Indices (first, last + 1) of the points between two arc lengths; always at least two points."""
+        start, count = float(self.s_m[0]), len(self.s_m)
+        first = min(max(int((from_s_m - start) / self.step_m), 0), count - 2)
+        return first, min(max(int((to_s_m - start) / self.step_m) + 2, first + 2), count)
+
     def project(self, x_m: float, y_m: float, near_s_m: float | None = None) -> tuple[float, float]:
         """Arc length and signed offset (positive left) of the nearest point of the path.
 
@@ -117,9 +123,7 @@ class Path:
         """
         first, last = 0, len(self.s_m)
         if near_s_m is not None:
-            first = max(0, int((near_s_m - 15.0) / self.step_m))
-            last = min(last, int((near_s_m + 15.0) / self.step_m) + 2)
-            first = min(first, last - 2)
+            first, last = self.window(near_s_m - 15.0, near_s_m + 15.0)
         window = self.points[first:last]
         i = first + int(np.argmin((window[:, 0] - x_m) ** 2 + (window[:, 1] - y_m) ** 2))
         yaw = float(self.yaw_rad[i])
@@ -128,10 +132,10 @@ class Path:
         return float(self.s_m[i]) + dx * cos + dy * sin, dy * cos - dx * sin
 
 
-def make_path(points: Floats, step_m: float = 0.5, smoothing_m: float = 1.5) -> Path:
+def make_path(points: Floats, step_m: float = 0.5, smoothing_m: float = 1.5, start_m: float = 0.0) -> Path:
     """A `Path` from a polyline (N, 2): evenly resampled, its curvature smoothed over about ``smoothing_m``.
 
-    Arc length is that of the polyline, so that ``s_m`` agrees with `Route.s_m`.
+    Arc length is that of the polyline, from ``start_m`` on, so that ``s_m`` agrees with `Route.s_m`.
     """
     raw = np.asarray(points, dtype=np.float64)
     length = np.hypot(*np.diff(raw, axis=0).T)
@@ -146,7 +150,7 @@ def make_path(points: Floats, step_m: float = 0.5, smoothing_m: float = 1.5) -> 
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) * step / smoothing_m) ** 2)
     kernel /= kernel.sum()
     smooth = np.convolve(np.pad(yaw, reach, mode="edge"), kernel, mode="valid")
-    return Path(even, s, smooth, np.gradient(smooth, step), step)
+    return Path(even, s + start_m, smooth, np.gradient(smooth, step), step)
 
 
 def touching(state: WorldState) -> NDArray[np.int32]:

@@ -113,10 +113,9 @@ def predict(
     y = others.y[:, None] + np.cumsum(step * np.sin(middle), axis=1)
     yaw = others.yaw[:, None] + bend - course[:, None]
 
-    low = max(0, int((near_s_m - 45.0) / path.step_m))
-    high = min(len(path.s_m), int((near_s_m + 85.0) / path.step_m))
+    low, high = path.window(near_s_m - 45.0, near_s_m + 85.0)
     window = path.points[low:high]
-    if len(window) < 2 or not len(others):
+    if not len(others):
         return x, y, yaw
     away = (others.x[:, None] - window[:, 0]) ** 2 + (others.y[:, None] - window[:, 1]) ** 2
     at = low + np.argmin(away, axis=1)
@@ -252,10 +251,7 @@ def room_to_pass(others: Others, path: Path, s_m: float, reach_m: float = 28.0, 
     """
     if not len(others):
         return 0.0
-    low = max(0, int((s_m - 2.0) / path.step_m))
-    high = min(len(path.s_m), int((s_m + reach_m) / path.step_m))
-    if high - low < 2:
-        return 0.0
+    low, high = path.window(s_m - 2.0, s_m + reach_m)
     window = path.points[low:high]
     away = (others.x[:, None] - window[:, 0]) ** 2 + (others.y[:, None] - window[:, 1]) ** 2
     nearest = np.argmin(away, axis=1)
@@ -308,8 +304,8 @@ def first_conflicts(
     along_now, across_now, ahead_now = clearances(
         here, others.x, others.y, others.yaw, others.half_length, others.half_width
     )
-    aligned = np.abs(wrapped(others.yaw - ego.yaw_rad)) < 0.6
-    behind = (ahead_now < 0) & (across_now < 0.1) & aligned
+    behind = ((ahead_now < 0) & (across_now < 0.1)) | (ahead_now < -EGO_SHAPE.length_m / 2)
+    behind &= in_our_lane(others, path, s_m)
     beside = (ahead_now < EGO_SHAPE.length_m / 2) & (along_now < 3.0)
     soft = others.kind >= Kind.SCOOTER
     still = np.hypot(others.vx, others.vy) < 0.5
@@ -324,6 +320,17 @@ def first_conflicts(
         return np.where(np.any(hit, axis=2), t[np.argmax(hit, axis=2)], np.inf)
 
     return first(close), first(touch)
+
+
+def in_our_lane(others: Others, path: Path, s_m: float) -> NDArray[np.bool_]:
+    """Whether others, (N,), are on the way that we came and move along it: they must keep their distance."""
+    low, high = path.window(s_m - 50.0, s_m + 5.0)
+    window = path.points[low:high]
+    away = (others.x[:, None] - window[:, 0]) ** 2 + (others.y[:, None] - window[:, 1]) ** 2
+    at = low + np.argmin(away, axis=1)
+    yaw = path.yaw_rad[at]
+    offset = (others.y - path.points[at, 1]) * np.cos(yaw) - (others.x - path.points[at, 0]) * np.sin(yaw)
+    return np.asarray((np.abs(offset) < 1.0) & (np.cos(others.yaw - yaw) > 0.8), dtype=np.bool_)
 
 
 def speed_profile(path: Path, limit_mps: Floats, lateral_mps2: float, braking_mps2: float) -> Floats:

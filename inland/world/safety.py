@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inland.world.expert import Plan
+from inland.world.flows import keep_to_lanes
 from inland.world.geometry import Floats, box_corners, boxes_overlap, inside_any, wrapped
 from inland.world.layout import Layout
-from inland.world.planning import FRONT_M, Others, near, predict
+from inland.world.planning import FRONT_M, Others, in_our_lane, near, predict
 from inland.world.state import EGO_SHAPE, Control, Ego, Light, WorldState
 from inland.world.vehicle import step_vehicle
 
 LANE_MARGIN_M = 1.4
 """How far the rear axle may be from the route's path before a safety driver takes over: within the lane."""
+SLACK_MPS = 0.3
+"""How much further aside a rolled-out car may be for each second that it lies ahead."""
 CALM_S = 1.5
 """A safety driver hands back after things were calm for this long."""
 _EVERY = 5
@@ -35,10 +39,12 @@ def would_fail(
     mistake); others move as `planning.predict` says. ``s_m`` is the ego's place on the path.
     """
     path = plan.path
-    here = float(np.interp(s_m, path.s_m, path.curvature_1pm))
+    # Steering lags, so that a driver steers for the road a fifth of a second ahead.
+    preview = 0.2 * state.ego.speed_mps
+    here = float(np.interp(s_m + preview, path.s_m, path.curvature_1pm))
     ego, travelled, poses = state.ego, s_m, []
     for step in range(1, round(horizon_s * 10) + 1):
-        bend = float(np.interp(travelled, path.s_m, path.curvature_1pm)) - here
+        bend = float(np.interp(travelled + preview, path.s_m, path.curvature_1pm)) - here
         before = ego
         ego = step_vehicle(ego, Control(control.curvature_1pm + bend, control.acceleration_mps2))
         travelled += (before.speed_mps + ego.speed_mps) / 20
@@ -52,13 +58,15 @@ def would_fail(
     if _meets_somebody(state, plan, others, s_m, poses):
         return "collision"
     for step, pose in poses:
-        _, offset = path.project(pose.x_m, pose.y_m, s_m)
         # Further ahead the held control says less about the driver: a little more room.
-        if abs(offset) > LANE_MARGIN_M + 0.3 * step / 10:
+        slack = SLACK_MPS * step / 10
+        reached, offset = path.project(pose.x_m, pose.y_m, s_m)
+        if abs(offset) > LANE_MARGIN_M + slack:
             return "out_of_lane"
-    box = _box(poses[-1][1])
-    if not bool(inside_any(box, layout.drivable).all()):
-        return "off_road"
+        # Where the town ends, so does its drivable area; the episode ends before.
+        within = reached + FRONT_M < path.length_m
+        if within and not bool(inside_any(_box(pose, narrower_m=2 * slack), layout.drivable).all()):
+            return "off_road"
     return None
 
 
@@ -70,11 +78,11 @@ def is_calm(ego: Ego, plan: Plan, s_m: float) -> bool:
     return abs(offset) < 0.5 and aligned and ego.acceleration_mps2 > -2.5
 
 
-def _box(ego: Ego) -> Floats:
-    """The ego's four corners, (4, 2)."""
+def _box(ego: Ego, narrower_m: float = 0.0) -> Floats:
+    """The ego's four corners, (4, 2); its width less ``narrower_m``."""
     ahead = EGO_SHAPE.centre_ahead_m
     x, y = ego.x_m + ahead * np.cos(ego.yaw_rad), ego.y_m + ahead * np.sin(ego.yaw_rad)
-    return box_corners(x, y, ego.yaw_rad, EGO_SHAPE.length_m, EGO_SHAPE.width_m)
+    return box_corners(x, y, ego.yaw_rad, EGO_SHAPE.length_m, EGO_SHAPE.width_m - narrower_m)
 
 
 def _runs_red(
@@ -102,24 +110,31 @@ def _meets_somebody(state: WorldState, plan: Plan, others: Others, s_m: float, p
     around = near(others, state.ego, reach_m=45.0)
     if not len(around):
         return False
-    x, y, yaw = predict(around, plan.path, plan.turns, s_m)
+    predicted = predict(around, plan.path, plan.turns, s_m)
     ego = state.ego
     ahead = (around.x - ego.x_m) * np.cos(ego.yaw_rad) + (around.y - ego.y_m) * np.sin(ego.yaw_rad)
-    left = (around.y - ego.y_m) * np.cos(ego.yaw_rad) - (around.x - ego.x_m) * np.sin(ego.yaw_rad)
-    follower = (ahead < 0) & (np.abs(left) < 1.5)
+    around_us = ~((ahead < 0) & in_our_lane(around, plan.path, s_m))
+    met = _met(around, predicted, poses, around_us)
+    if len(met) and keep_to_lanes(plan.flows, around, predicted, met):
+        met = _met(around, predicted, poses, around_us)
+    return len(met) > 0
+
+
+def _met(
+    others: Others,
+    predicted: tuple[Floats, Floats, Floats],
+    poses: list[tuple[int, Ego]],
+    counts: NDArray[np.bool_],
+) -> NDArray[np.intp]:
+    """Which of the others a rolled-out box overlaps."""
+    x, y, yaw = predicted
+    met: set[int] = set()
     for step, pose in poses:
         at = 2 * (step // _EVERY) - 1  # predictions are every 0.25 s
-        close = np.flatnonzero(
-            ~follower & (np.hypot(x[:, at] - pose.x_m, y[:, at] - pose.y_m) < 4.0 + around.half_length)
-        )
+        reach = 4.0 + others.half_length
+        close = np.flatnonzero(counts & (np.hypot(x[:, at] - pose.x_m, y[:, at] - pose.y_m) < reach))
         if len(close):
-            boxes = box_corners(
-                x[close, at],
-                y[close, at],
-                yaw[close, at],
-                2 * around.half_length[close],
-                2 * around.half_width[close] + 0.1,
-            )
-            if bool(np.any(boxes_overlap(_box(pose), boxes))):
-                return True
-    return False
+            length, width = 2 * others.half_length[close], 2 * others.half_width[close] + 0.1
+            boxes = box_corners(x[close, at], y[close, at], yaw[close, at], length, width)
+            met.update(close[boxes_overlap(_box(pose), boxes)].tolist())
+    return np.array(sorted(met), dtype=np.intp)
