@@ -1,7 +1,7 @@
 """Ingest: logs come in as clips, or go to quarantine with the reason. One door for every vehicle, real or not.
 
 land (a copy of nothing: logs are read where they lie) -> check -> cut -> redact -> stage, in workers, one log
-each; then the one writer stores media, positions and rows, in this order, log by log. A run that is killed
+each; then the one writer stores media, positions and rows, in this order, a few logs at a time. A run that is killed
 anywhere and repeated leaves the same rows; media that nobody names do no harm.
 """
 
@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inland import spread, station
-from inland.clip import Clip
-from inland.errors import BadInput, LogRejected, NotStored
+from inland.errors import BadInput, InlandError, LogRejected, NotStored
 from inland.readers import FORMATS, Log, digest_of_log, files_of, find_logs
 from inland.site import Site
 
 if TYPE_CHECKING:
     from inland.landing import Landed
 
+WHAT = "land, check, commit"
+BATCH_LOGS = 8
 Progress = Callable[[float, float, str], None]
 
 
@@ -65,6 +67,7 @@ def ingest(
     if assume_fps is not None and not 0.1 <= assume_fps <= 240:
         raise BadInput(f"not a frame rate: {assume_fps:g}", remedy="give frames a second, from 0.1 to 240")
     logs, strangers = find_logs(paths)
+    tell = progress or (lambda done, total, what: None)
     committed: list[str] = []
     already_there: list[str] = []
     quarantined: list[Quarantined] = []
@@ -73,36 +76,38 @@ def ingest(
         for path in strangers:
             quarantined.append(_quarantine(site, folder, Log(path, "unknown"), _unknown()))
         names = {log: digest_of_log(log) for log in logs}
-        known = {log: _remembered(site, names[log], assume_fps) for log in logs}
-        fresh = [log for log in logs if known[log] is None]
-        landed = _land(site, fresh, folder, assume_fps, processes)
-        for done, log in enumerate(logs):
-            if progress is not None:
-                progress(done, len(logs), "land, check, commit")
-            ids = known[log]
-            if ids is not None:
+        fresh: list[Log] = []
+        for log in logs:
+            ids = _remembered(site, names[log], assume_fps)
+            if ids is None:
+                fresh.append(log)
+            else:
                 already_there += ids
                 _release(site, log, names[log])
-                continue
-            result = next(landed)
-            if result.cut:
-                cut.append(log.path)
-            if result.rejected is not None:
-                quarantined.append(_quarantine(site, folder, log, result.rejected))
-                continue
-            new = _commit(site, result.clips, dict(result.media or {}), result.positions)
-            for clip in result.clips:
-                (committed if clip.id in new else already_there).append(clip.id)
-            _remember(site, names[log], assume_fps, [clip.id for clip in result.clips])
-            _release(site, log, names[log])
-        if progress is not None:
-            progress(len(logs), len(logs), "land, check, commit")
+        done = len(logs) - len(fresh)
+        tell(done, len(logs), WHAT)
+        with closing(_land(site, fresh, folder, assume_fps, processes)) as landed:
+            for batch in _batches(landed):
+                new = _commit(site, [result for result in batch if result.rejected is None])
+                for result in batch:
+                    log = result.log
+                    cut += [log.path] if result.cut else []
+                    if result.rejected is not None:
+                        quarantined.append(_quarantine(site, folder, log, result.rejected))
+                        continue
+                    for clip in result.clips:
+                        (committed if clip.id in new else already_there).append(clip.id)
+                        new.discard(clip.id)  # in another log of this batch it is there already
+                    _remember(site, names[log], assume_fps, [clip.id for clip in result.clips])
+                    _release(site, log, names[log])
+                done += len(batch)
+                tell(done, len(logs), WHAT)
     return IngestResult(tuple(committed), tuple(already_there), tuple(quarantined), tuple(cut))
 
 
 def _land(
     site: Site, logs: list[Log], folder: Path, assume_fps: float | None, processes: int | None
-) -> Iterator[Landed]:
+) -> Generator[Landed, None, None]:
     from inland.landing import Job, land
 
     # A folder each: logs may hold equal media, and what one commits another must not miss.
@@ -111,24 +116,41 @@ def _land(
     return spread.map(land, jobs, processes=1 if len(jobs) < 2 else processes)
 
 
-def _commit(
-    site: Site, clips: tuple[Clip, ...], media: dict[str, str], positions: tuple[Mapping[str, Any], ...]
-) -> set[str]:
-    """Store one log's media, then positions, then rows; return the ids that are new."""
+def _batches(results: Iterable[Landed]) -> Iterator[list[Landed]]:
+    """Some logs at a time, so that a commit with its syncs is paid for once; before an error, what was whole."""
+    batch: list[Landed] = []
+    try:
+        for result in results:
+            batch.append(result)
+            if len(batch) == BATCH_LOGS:
+                yield batch
+                batch = []
+    except InlandError:
+        if batch:
+            yield batch
+        raise
+    if batch:
+        yield batch
+
+
+def _commit(site: Site, landed: list[Landed]) -> set[str]:
+    """Store the media of these logs, then positions, then rows; return the ids that are new."""
     from inland import lake
 
-    there = lake.existing(site, "clips", [clip.id for clip in clips])
-    new = [clip for clip in clips if clip.id not in there]
-    for clip in new:
-        staged = media.pop(clip.media, None)
-        if staged is not None:
-            site.storage.put_file(lake.media_key(clip.media), Path(staged))
-    for unused in media.values():
-        Path(unused).unlink(missing_ok=True)
-    ids = {clip.id for clip in new}
-    lake.append(site, "positions", [row for row in positions if row["id"] in ids])
-    lake.add_clips(site, new)
-    return ids
+    clips = {clip.id: clip for result in landed for clip in result.clips}
+    new = set(clips) - lake.existing(site, "clips", clips)
+    for result in landed:
+        media = dict(result.media or {})
+        for clip in result.clips:
+            staged = media.pop(clip.media, None) if clip.id in new else None
+            if staged is not None:
+                site.storage.put_file(lake.media_key(clip.media), Path(staged))
+        for unused in media.values():
+            Path(unused).unlink(missing_ok=True)
+    positions = [row for result in landed for row in result.positions if row["id"] in new]
+    lake.append(site, "positions", positions)
+    lake.add_clips(site, [clip for ident, clip in clips.items() if ident in new])
+    return new
 
 
 def _key(name: str, assume_fps: float | None) -> str:

@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Literal, TypeVar, cast
@@ -45,14 +45,14 @@ def map(
     processes: int | None = None,
     backend: Backend | None = None,
     initializer: Callable[[], None] | None = None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield ``function(item)`` for each item, in the order of the items, computed by ``processes`` workers.
 
     ``function`` and ``initializer`` (run once a worker) are module-level functions; items and results travel
     pickled. ``items`` is read only a little ahead, so it may be long. With one process the work is done here and
     the initializer is run here. ``backend`` defaults to the environment's `SETTING`, ``processes`` to the cores
     of this machine. An error of the function is raised as it is, with a note that names the item; later items
-    may have been computed and are dropped.
+    may have been computed and are dropped. Close the generator to stop early and wait for the workers' end.
     Raises BadInput for another backend or a missing ray, InlandError where a worker died.
     """
     count = processes or len(os.sched_getaffinity(0))
@@ -68,7 +68,7 @@ def map(
 
 def _here(
     function: Callable[[Item], Result], items: Iterable[Item], initializer: Callable[[], None] | None
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     if initializer is not None:
         initializer()
     for n, item in enumerate(items):
@@ -85,7 +85,7 @@ def _on_processes(
     items: Iterable[Item],
     count: int,
     initializer: Callable[[], None] | None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     numbered = enumerate(items)
     waiting: deque[tuple[int, Item, Future[Result]]] = deque()
     context = multiprocessing.get_context("spawn")
@@ -116,7 +116,7 @@ def _on_ray(
     items: Iterable[Item],
     count: int,
     initializer: Callable[[], None] | None,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before the import: it reports home unless told otherwise
     try:
         import ray

@@ -314,6 +314,7 @@ from inland.ingest import ingest
 from inland.site import open_site
 
 where, name, call = sys.argv[3], sys.argv[4], int(sys.argv[5])
+importlib.import_module("inland.ingest").BATCH_LOGS = 1
 module = importlib.import_module(where)
 owner = module.Storage if where == "inland.storage" else module
 real, count = getattr(owner, name), 0
