@@ -35,6 +35,7 @@ class Job:
     ids: bool = False
     recorded: bool = False
     crowd: float = 1.0
+    walkers: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,13 @@ def world_bench(seconds: float = 10.0, processes: int = 2) -> dict[str, Any]:
     """
     specs = {
         "town_us": episode_spec("town_us", "us_oak", "signal_straight", "develop", 0),
-        "town_cn": episode_spec("town_cn", "cn_huai", "scooter_flow", "develop", 0),
+        "town_cn": episode_spec("town_cn", "cn_liu", "late_crossing_crowd", "develop", 0),
     }
     front, rig = ("front",), ("front", "left", "right")
     lines: dict[str, Any] = {}
     for town, spec in specs.items():
-        plain = Job(spec, seconds, crowd=CROWD[town])
+        crowd, walkers = CROWD[town]
+        plain = Job(spec, seconds, crowd=crowd, walkers=walkers)
         alone = _one(replace(plain, cameras=front))
         together = list(spread.map(measure, [replace(plain, cameras=front)] * processes, processes=max(processes, 2)))
         lines[town] = {
@@ -78,8 +80,8 @@ def world_bench(seconds: float = 10.0, processes: int = 2) -> dict[str, Any]:
     return {"seconds_each": seconds, "cores": len(os.sched_getaffinity(0)), **lines}
 
 
-CROWD = {"town_us": 2.0, "town_cn": 2.5}
-"""How much denser than the scenario's own the traffic is made, for about 100 actors within 130 m."""
+CROWD = {"town_us": (4.0, 90), "town_cn": (2.0, 40)}
+"""How much denser than the scenario's own the traffic is made, and how many walk: about 100 actors within 130 m."""
 
 
 def _line(measured: Measured, target: float | None = None) -> dict[str, float]:
@@ -112,7 +114,7 @@ def measure(job: Job) -> Measured:
             density,
             car_gap_m=density.car_gap_m / job.crowd,
             two_wheel_gap_m=density.two_wheel_gap_m / job.crowd,
-            walkers=round(density.walkers * job.crowd),
+            walkers=job.walkers,
             inflow_per_lane_hz=density.inflow_per_lane_hz * job.crowd,
         ),
     )

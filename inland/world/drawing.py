@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 HAZE: tuple[float, float, float] = (0.76, 0.82, 0.88)
 HAZE_PER_M = 1 / 420
-FAR_MESH_M = 25.0
-"""Beyond this an actor is drawn with few triangles."""
+FAR_MESH_M = 0.19
+"""Beyond this, per pixel of focal length, an actor is drawn with few triangles."""
 LAMP_MIN_PX = 2.1
 FINE_ROWS = 2.2
 """Ground nearer to the horizon than this many rows shows no paint or kerbs, which saves most of their triangles."""
@@ -262,7 +262,7 @@ class Drawing:
         sides = side_planes(camera, axes)
         # What stands up first, so that what it hides costs nothing; then the ground as a painter would, tested
         # against what stands on it but not against itself; the sky where nothing else is.
-        self._draw_actors(eye, axes, sides)
+        self._draw_actors(eye, axes, sides, focal * FAR_MESH_M)
         self._pictures.use(0)
         self._solids.draw(eye, axes, sides, focal * FINE_REACH_M)
         target.drawn.depth_mask = False
@@ -274,14 +274,16 @@ class Drawing:
         target.drawn.depth_mask = True
         self._lamps.draw()
 
-    def _draw_actors(self, eye: NDArray[np.float64], axes: NDArray[np.float64], sides: NDArray[np.float64]) -> None:
+    def _draw_actors(
+        self, eye: NDArray[np.float64], axes: NDArray[np.float64], sides: NDArray[np.float64], far_m: float
+    ) -> None:
         if not len(self._records):
             return
         place = np.zeros((len(self._records), 3))
         place[:, :2] = self._records[:, :2]
         place -= eye
         inside = visible(place, self._reach, axes, sides)
-        far = (place[inside, 0] ** 2 + place[inside, 1] ** 2) > FAR_MESH_M**2
+        far = (place[inside, 0] ** 2 + place[inside, 1] ** 2) > far_m**2
         mesh = self._kinds[inside] + 2 * far
         order = np.argsort(mesh, kind="stable")
         amount = np.bincount(mesh, minlength=len(self._mesh_count))

@@ -21,7 +21,6 @@ GRASS: Colour = (0.36, 0.47, 0.24)
 PAVEMENT: Colour = (0.62, 0.60, 0.57)
 KERB: Colour = (0.80, 0.79, 0.76)
 ASPHALT: Colour = (0.29, 0.29, 0.31)
-TWO_WHEEL_ASPHALT: Colour = (0.36, 0.26, 0.25)
 
 KERB_WIDTH_M = 0.3
 DASH_M = 3.0
@@ -44,18 +43,12 @@ def ground_layers(layout: Layout) -> list[Layer]:
     pavement = [_ribbon(lane.centre, lane.width_m + 1.0, PAVEMENT) for lane in lanes if _is_pavement(lane)]
     kerbs = [_ribbon(np.vstack([p, p[:1]]), 2 * KERB_WIDTH_M, KERB) for p in layout.surface]
     surface = [_polygon(p, ASPHALT) for p in layout.surface]
-    two_wheel = [
-        _ribbon(lane.centre, lane.width_m, TWO_WHEEL_ASPHALT)
-        for lane in lanes
-        if lane.kind is LaneKind.TWO_WHEEL and not lane.junction
-    ]
     fills = [_marking(m) for m in layout.markings if m.style == "fill"]
     lines = [_marking(m) for m in layout.markings if m.style != "fill"]
     return [
         Layer(stacked(pavement, 7), fine=True),
         Layer(stacked(kerbs, 7), fine=True),
         Layer(stacked(surface, 7)),
-        Layer(stacked(two_wheel, 7), fine=True),
         Layer(stacked(fills, 7), fine=True),
         Layer(stacked(lines, 7), fine=True),
     ]

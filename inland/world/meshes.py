@@ -29,6 +29,8 @@ TROUSERS: Colour = (0.13, 0.14, 0.20)
 HAIR: Colour = (0.10, 0.07, 0.05)
 WHITE: Colour = (0.9, 0.9, 0.9)
 RED: Colour = (0.8, 0.1, 0.06)
+HELMET: Colour = (0.93, 0.78, 0.12)
+COURIER_CASE: Colour = (0.98, 0.75, 0.05)
 
 
 def _face(points: Sequence[Point], outward: Point, colour: Colour, paint: float, glow: float) -> Mesh:
@@ -53,6 +55,7 @@ def frustum(
     top: tuple[float, float, float, float] | None = None,
     top_colour: Colour | None = None,
     top_paint: float | None = None,
+    lid: bool = True,
 ) -> Mesh:
     """A box from ``low`` to ``high`` without its underside; ``top`` (x0, x1, y0, y1) tapers it upwards."""
     (x0, y0, z0), (x1, y1, z1) = low, high
@@ -64,8 +67,9 @@ def frustum(
         _face((bottom[i], bottom[(i + 1) % 4], upper[(i + 1) % 4], upper[i]), outward[i], colour, paint, glow)
         for i in range(4)
     ]
-    lid = paint if top_paint is None else top_paint
-    faces.append(_face(upper, (0, 0, 1), colour if top_colour is None else top_colour, lid, glow))
+    if lid:
+        lid_paint = paint if top_paint is None else top_paint
+        faces.append(_face(upper, (0, 0, 1), colour if top_colour is None else top_colour, lid_paint, glow))
     return np.concatenate(faces)
 
 
@@ -76,8 +80,8 @@ def _patch(x: float, y0: float, y1: float, z0: float, z1: float, colour: Colour,
 
 
 def _wheel(x: float, y: float, radius: float, width: float) -> Mesh:
-    """A wheel as an octagonal prism across the vehicle, its outer face showing."""
-    angle = np.arange(8) * np.pi / 4 + np.pi / 8
+    """A wheel as a hexagonal prism across the vehicle, its outer face showing."""
+    angle = np.arange(6) * np.pi / 3
     ring = [(x + radius * float(np.cos(a)), radius + radius * float(np.sin(a))) for a in angle]
     side = 1.0 if y > 0 else -1.0
     outer = y + side * width / 2
@@ -165,11 +169,32 @@ def _rider(lean: float, seat: float) -> list[Mesh]:
         ),
         frustum((0.0, -0.33, seat + 0.2), (0.45 + lean, 0.33, seat + 0.38), WHITE, paint=0.9),
         frustum((-0.1 + lean, -0.11, seat + 0.55), (0.14 + lean, 0.11, seat + 0.68), SKIN),
-        frustum((-0.14 + lean, -0.14, seat + 0.66), (0.16 + lean, 0.14, seat + 0.9), (0.93, 0.78, 0.12)),
+        frustum((-0.14 + lean, -0.14, seat + 0.66), (0.16 + lean, 0.14, seat + 0.9), HELMET),
     ]
 
 
-def _scooter(far: bool, box: bool) -> Mesh:
+def _rider_far(seat: float) -> list[Mesh]:
+    """A rider of a few pixels: legs, torso, helmet."""
+    return [
+        frustum((-0.25, -0.3, seat - 0.35), (0.3, 0.3, seat + 0.55), WHITE, paint=1, lid=False),
+        frustum((-0.12, -0.16, seat + 0.55), (0.2, 0.16, seat + 0.9), HELMET),
+    ]
+
+
+def _two_wheeler_far(seat: float, box: bool) -> Mesh:
+    """A two-wheeler of a few pixels."""
+    parts = [
+        frustum((-0.85, -0.13, 0.0), (0.75, 0.13, 0.7), (0.12, 0.12, 0.13)),
+        _patch(0.76, -0.12, 0.12, 0.6, 0.85, HEADLIGHT, 2),
+        _patch(-0.87, -0.14, 0.14, 0.45, 0.68, TAIL, 1),
+        *_rider_far(seat),
+    ]
+    if box:
+        parts.append(frustum((-0.88, -0.3, 0.75), (-0.32, 0.3, 1.3), COURIER_CASE))
+    return np.concatenate(parts)
+
+
+def _scooter(box: bool) -> Mesh:
     """An electric scooter 1.8 x 0.7 x 1.65 m with its rider; ``box`` adds a courier's case."""
     parts = [
         frustum((-0.8, -0.17, 0.3), (0.05, 0.17, 0.72), (0.16, 0.16, 0.18)),
@@ -181,15 +206,12 @@ def _scooter(far: bool, box: bool) -> Mesh:
         *_rider(0.06, 0.75),
     ]
     if box:
-        parts.append(frustum((-0.88, -0.3, 0.75), (-0.32, 0.3, 1.3), (0.98, 0.75, 0.05)))
-    if far:
-        parts.append(frustum((-0.85, -0.07, 0.0), (0.85, 0.07, 0.35), TYRE))
-    else:
-        parts += [_wheel(x, y, 0.23, 0.1) for x in (-0.62, 0.66) for y in (-0.06, 0.06)]
+        parts.append(frustum((-0.88, -0.3, 0.75), (-0.32, 0.3, 1.3), COURIER_CASE))
+    parts += [_wheel(x, y, 0.23, 0.1) for x in (-0.62, 0.66) for y in (-0.06, 0.06)]
     return np.concatenate(parts)
 
 
-def _bicycle(far: bool) -> Mesh:
+def _bicycle() -> Mesh:
     """A bicycle 1.7 x 0.6 x 1.75 m with its rider."""
     parts = [
         frustum((-0.5, -0.04, 0.45), (0.45, 0.04, 0.62), (0.25, 0.3, 0.35), paint=0.4),
@@ -197,10 +219,7 @@ def _bicycle(far: bool) -> Mesh:
         frustum((0.42, -0.03, 0.4), (0.5, 0.03, 0.98), CHROME),
         *_rider(0.12, 0.85),
     ]
-    if far:
-        parts.append(frustum((-0.8, -0.04, 0.0), (0.8, 0.04, 0.5), TYRE))
-    else:
-        parts += [_wheel(x, y, 0.33, 0.05) for x in (-0.52, 0.52) for y in (-0.03, 0.03)]
+    parts += [_wheel(x, y, 0.33, 0.05) for x in (-0.52, 0.52) for y in (-0.03, 0.03)]
     return np.concatenate(parts)
 
 
@@ -209,8 +228,8 @@ def _pedestrian(far: bool) -> Mesh:
     if far:
         return np.concatenate(
             [
-                frustum((-0.16, -0.17, 0.0), (0.16, 0.17, 0.85), TROUSERS),
-                frustum((-0.14, -0.25, 0.82), (0.14, 0.25, 1.45), WHITE, paint=1),
+                frustum((-0.16, -0.17, 0.0), (0.16, 0.17, 0.85), TROUSERS, lid=False),
+                frustum((-0.14, -0.25, 0.82), (0.14, 0.25, 1.45), WHITE, paint=1, lid=False),
                 frustum((-0.12, -0.12, 1.45), (0.13, 0.12, 1.75), SKIN, top_colour=HAIR),
             ]
         )
@@ -266,9 +285,9 @@ def _actor_mesh(kind: Kind, far: bool, second: bool) -> Mesh:
     if kind is Kind.BUS:
         return _bus(far)
     if kind is Kind.SCOOTER:
-        return _scooter(far, second)
+        return _two_wheeler_far(0.75, second) if far else _scooter(second)
     if kind is Kind.BICYCLE:
-        return _bicycle(far)
+        return _two_wheeler_far(0.85, False) if far else _bicycle()
     if kind is Kind.PEDESTRIAN:
         return _pedestrian(far)
     return _obstacle()

@@ -36,7 +36,7 @@ LAMP_RADIUS_M = 0.34
 ARROW_RADIUS_M = 0.44
 """An arrow must be told from a disc, and left from right."""
 BOARD_DEPTH_M = 0.15
-CROWN_SIDES = 5
+CROWN_SIDES = 6
 
 
 def _lit(normals: NDArray[np.float64], sun: Sequence[float]) -> NDArray[np.float64]:
@@ -118,22 +118,17 @@ def _tree(block: Block, sun: Sequence[float]) -> Triangles:
 
 
 def _crown(block: Block, sun: Sequence[float]) -> Triangles:
-    """Leaves: two rings and two tips, each facet lit by itself."""
+    """Leaves: one ring and two tips, each facet lit by itself."""
     angle = np.arange(CROWN_SIDES) * 2 * np.pi / CROWN_SIDES + block.yaw_rad
-    scale = np.array([block.length_m / 2, block.width_m / 2])
-    rings = []
-    for radius, height in ((0.95, 0.3), (0.8, 0.7)):
-        flat = np.stack([np.cos(angle), np.sin(angle)], axis=1) * scale * radius
-        rings.append(np.hstack([flat, np.full((CROWN_SIDES, 1), height * block.height_m)]))
-    tips = np.array([[0, 0, 0.0], [0, 0, block.height_m]])
-    facets = []
-    for at in range(CROWN_SIDES):
-        to = (at + 1) % CROWN_SIDES
-        facets.append([tips[0], rings[0][to], rings[0][at]])
-        lower, upper = rings
-        facets += [[lower[at], lower[to], upper[to]], [lower[at], upper[to], upper[at]]]
-        facets.append([rings[-1][at], rings[-1][to], tips[1]])
-    corners = np.array(facets) + np.array([block.x_m, block.y_m, block.base_m])
+    ring = np.zeros((CROWN_SIDES, 3))
+    ring[:, 0] = np.cos(angle) * block.length_m / 2
+    ring[:, 1] = np.sin(angle) * block.width_m / 2
+    ring[:, 2] = block.height_m * 0.4
+    after = np.roll(ring, -1, axis=0)
+    foot = np.zeros_like(ring)
+    tip = np.zeros_like(ring) + np.array([0, 0, block.height_m])
+    corners = np.concatenate([np.stack([foot, after, ring], axis=1), np.stack([ring, after, tip], axis=1)])
+    corners += np.array([block.x_m, block.y_m, block.base_m])
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True) + 1e-12
     tint = np.array(block.colour) * _lit(normals, sun)[:, None]
