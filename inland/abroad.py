@@ -15,10 +15,11 @@ from inland.border.cross import Crossing, approve, cross, move
 from inland.border.keys import ensure_keys, public_key, register_peer
 from inland.border.manifest import Artifact
 from inland.curate import curate
+from inland.errors import CrossingRefused
 from inland.fleet import CollectSpec, collect
 from inland.ingest import ingest
 from inland.label import label
-from inland.lineage import record
+from inland.lineage import only_from_towns, record
 from inland.mine import mine
 from inland.release import take_into_use
 from inland.samples import open_samples
@@ -64,7 +65,16 @@ def base_driver(site: Site, plan: TurnSize, processes: int, report: Report) -> s
 
 
 def bring_in(abroad: Site, site: Site, model: str) -> None:
-    """Move a model trained on towns' logs alone through both borders, under approvals for just that."""
+    """Move a model trained on towns' logs alone through both borders, under approvals for just that.
+
+    Raises CrossingRefused where the model's lineage does not show that no recording of real life is in it.
+    """
+    if not only_from_towns(abroad, model):
+        raise CrossingRefused(
+            f"model {model[:12]} is not shown to come of towns' logs alone",
+            rules=("default-deny",),
+            needed=("a lineage whose every clip is declared free of persons and places",),
+        )
     manifest = json.loads(abroad.storage.get(f"models/{model}/manifest.json"))
     artifact = Artifact(
         kind="model",

@@ -64,7 +64,8 @@ def _turn(site: Site, plan: TurnSize, processes: int, report: Report) -> dict[st
     town = f"town_{site.region}"
 
     with watch.station("base driver"):
-        field = field_model(site) or base_driver(site, plan, processes, report)
+        field = driver_in_use(site, number) or base_driver(site, plan, processes, report)
+        hold_field(site, number, field)
     with watch.station("collect"):
         fleet = CollectSpec(town, plan.drives, driver=field, first=number * DRIVES_A_TURN)
         logs = collect(site, fleet, processes, report)
@@ -148,6 +149,20 @@ def next_turn(site: Site) -> int:
     while site.storage.exists(f"turns/{number}/turn.json"):
         number += 1
     return number
+
+
+def driver_in_use(site: Site, number: int) -> str | None:
+    """The field driver of turn ``number``: the one in use when it began, also where the turn was killed after its
+    roll-out and goes on. None where the site has no driver yet."""
+    begun = f"turns/{number}/begun.json"
+    if site.storage.exists(begun):
+        return str(json.loads(site.storage.get(begun))["field"])
+    return field_model(site)
+
+
+def hold_field(site: Site, number: int, field: str) -> None:
+    """Remember the field driver of turn ``number``."""
+    site.storage.put(f"turns/{number}/begun.json", json.dumps({"field": field}).encode(), if_absent=True)
 
 
 def finish_turn(site: Site, number: int, answer: dict[str, Any]) -> None:

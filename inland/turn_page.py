@@ -92,7 +92,7 @@ def _cards(site: Site, clips: Sequence[Clip]) -> tuple[ClipCard, ...]:
             id=clip.id,
             vehicle=clip.vehicle,
             seconds=(clip.end_ns - clip.start_ns) / 1e9,
-            tags=tuple(tags[clip.id]),
+            tags=tuple(name for name in tags[clip.id] if name not in {t.name for t in clip.triggers}),
             triggers=tuple(dict.fromkeys(trigger.name for trigger in clip.triggers)),
             video=clip_video(site, clip),
         )
