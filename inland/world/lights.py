@@ -93,7 +93,8 @@ def programme_for(arm: str, turn: str, start_s: float, late_walk_s: float = 0.0,
     """A short cycle that serves the ego's movement (``turn`` 'l', 's' or 'r' from ``arm``) in its first phase.
 
     Short, so that an episode that meets a red light still ends in time: a driver who just misses the first green
-    waits about 17 s (straight, right) or 28 s (left).
+    waits about 17 s (straight, right) or 28 s (left). The crossing road's green comes just before the ego's: those
+    who walked beside it may still be on the crossing.
     """
     i = ARMS.index(arm)
     own, cross = (arm, ARMS[(i + 2) % 4]), (ARMS[(i + 1) % 4], ARMS[(i + 3) % 4])
@@ -103,7 +104,7 @@ def programme_for(arm: str, turn: str, start_s: float, late_walk_s: float = 0.0,
 
     phases: tuple[Phase, ...]
     if turn == "l":
-        phases = (phase(own, "left", green_s - 4), phase(cross, "through", 9), phase(own, "through", 9))
+        phases = (phase(own, "left", green_s - 4), phase(own, "through", 9), phase(cross, "through", 9))
     else:
         phases = (phase(own, "through", green_s), phase(cross, "through", 10))
     return Programme(phases, start_s, late_walk_s=late_walk_s)

@@ -106,9 +106,11 @@ def _through_junction(
     )
 
 
-def _along_road(layout: Layout, rng: random.Random, ways: tuple[str, ...], ahead_m: float) -> Scene:
+def _along_road(
+    layout: Layout, rng: random.Random, ways: tuple[str, ...], ahead_m: float, arms: tuple[str, ...] = ARMS
+) -> Scene:
     """Along one arm, away from the junction or towards it (ending well before its stop line)."""
-    edge = f"{rng.choice(ARMS)}_{rng.choice(ways)}"
+    edge = f"{rng.choice(arms)}_{rng.choice(ways)}"
     lane = edge_lanes(layout.lanes, edge, (LaneKind.DRIVE,))[0].id
     length = _length(layout, lane)
     start_m = rng.uniform(25, 40)
@@ -133,8 +135,8 @@ def plan_signal_turn(layout: Layout, rng: random.Random) -> Scene:
 
 
 def plan_curves(layout: Layout, rng: random.Random) -> Scene:
-    """A winding road, others far ahead."""
-    return _along_road(layout, rng, ("in", "out"), ahead_m=rng.uniform(60, 120))
+    """A winding road (the northern and southern arms have two bends), others far ahead."""
+    return _along_road(layout, rng, ("in", "out"), rng.uniform(60, 120), arms=("n", "s"))
 
 
 def no_script(stage: Stage, scene: Scene) -> Script:
