@@ -82,12 +82,22 @@ def train(
     torch.set_num_threads(recipe.threads or len(os.sched_getaffinity(0)))
     try:
         with _distributed():
-            table = open_samples(site, dataset, recipe, processes=processes, progress=progress)
+            first = rank_and_world()[0] == 0
+            if not first:
+                torch.distributed.barrier()  # the first rank decodes, and holds the site's lock meanwhile
+            table = open_samples(site, dataset, recipe, processes=processes, progress=progress if first else None)
+            if first and rank_and_world()[1] > 1:
+                torch.distributed.barrier()
             table.hold_in_memory(_memory_limit())
-            result = _train(site, recipe, dataset, table, key, init, ego_only, progress, began)
+            result = _train(site, recipe, dataset, table, key, init, ego_only, progress if first else None, began)
+            if first:
+                station.keep(site, "train", key, asdict(result))
+            results = [result]
+            if rank_and_world()[1] > 1:
+                torch.distributed.broadcast_object_list(results, src=0)
     finally:
         torch.set_num_threads(threads_before)
-    return TrainResult(**station.keep(site, "train", key, asdict(result)))
+    return TrainResult(**asdict(results[0]))
 
 
 def _train(
@@ -129,6 +139,8 @@ def _train(
             progress=progress,
             name=f"train {name}",
         )
+        if rank_and_world()[0] != 0:
+            continue  # what follows is the first rank's alone; it tells the others
         answers = answers_of(network, table, held_out, recipe, look=look, device=device)
         open_loop[name] = mean_absolute_errors(answers, wanted)
         if look:
@@ -157,7 +169,7 @@ def _train(
     for name in digests:
         site.storage.delete(f"scratch/checkpoints/{key}-{name}.pt")
     return TrainResult(
-        model=digests["driver"],
+        model=digests.get("driver", ""),
         ego_only=digests.get("ego_only", ""),
         dataset=dataset.id,
         recipe=recipe.name,
@@ -189,8 +201,6 @@ def _write(
     site: Site, onnx: bytes, manifest: Mapping[str, Any], weights: Mapping[str, Tensor], training: Mapping[str, Any]
 ) -> str:
     digest = model_digest(manifest)
-    if rank_and_world()[0] != 0:
-        return digest
     stream_ = io.BytesIO()
     torch.save({key: value.contiguous() for key, value in weights.items()}, stream_)
     site.storage.put(f"models/{digest}/model.onnx", onnx)
@@ -208,8 +218,6 @@ def _record(site: Site, digest: str, manifest: Mapping[str, Any]) -> None:
     """The model's row in the lineage."""
     from inland import lake
 
-    if rank_and_world()[0] != 0:
-        return
     row = {
         "id": digest,
         "kind": "model",
