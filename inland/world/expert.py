@@ -32,6 +32,7 @@ from inland.world.planning import (
     stop_at,
     stop_lines,
     track,
+    within_reach,
 )
 from inland.world.state import TRAJECTORY_POINTS, TRAJECTORY_STEP_S, Control, Kind, Light, WorldState
 
@@ -160,6 +161,7 @@ class ExpertDriver:
         ego, path = state.ego, plan.path
         s, offset = path.project(ego.x_m, ego.y_m, self._s_m)
         self._s_m = s
+        self._visible = within_reach(self._visible, path, s)
         aim = room_to_pass(self._visible, path, s)
         self._aside_m += min(max(aim - self._aside_m, -0.04), 0.04)
         offsets = (offset, self._aside_m)

@@ -86,6 +86,15 @@ def near(others: Others, ego: Ego, reach_m: float = 75.0) -> Others:
     return others.pick((distance < reach_m) & (reachable | (ahead > 0)) & (ahead > -40.0))
 
 
+def within_reach(others: Others, path: Path, s_m: float) -> Others:
+    """Those who stand on the way ahead or beside it, or could come there within the horizon."""
+    low, high = path.window(s_m - 50.0, s_m + 80.0)
+    coarse = path.points[low : high : max(1, round(2.0 / path.step_m))]
+    away2 = np.min((others.x[:, None] - coarse[:, 0]) ** 2 + (others.y[:, None] - coarse[:, 1]) ** 2, axis=1)
+    reach = 4.5 + others.half_length + HORIZON_S * np.hypot(others.vx, others.vy)
+    return others.pick(away2 < reach**2)
+
+
 def predict(
     others: Others, path: Path, turns: tuple[tuple[float, float], ...], near_s_m: float
 ) -> tuple[Floats, Floats, Floats]:
