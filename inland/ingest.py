@@ -68,6 +68,7 @@ def ingest(
         raise BadInput(f"not a frame rate: {assume_fps:g}", remedy="give frames a second, from 0.1 to 240")
     logs, strangers = find_logs(paths)
     tell = progress or (lambda done, total, what: None)
+    say: Callable[[str], None] = getattr(progress, "say", lambda line: None)
     committed: list[str] = []
     already_there: list[str] = []
     quarantined: list[Quarantined] = []
@@ -91,7 +92,9 @@ def ingest(
                 new = _commit(site, [result for result in batch if result.rejected is None])
                 for result in batch:
                     log = result.log
-                    cut += [log.path] if result.cut else []
+                    if result.cut:
+                        cut.append(log.path)
+                        say(f"{log.path} ends early; every whole chunk came in")
                     if result.rejected is not None:
                         quarantined.append(_quarantine(site, folder, log, result.rejected))
                         continue

@@ -153,24 +153,38 @@ def _cuts(track: Track, keys: NDArray[np.intp], last: int, what: str) -> Iterato
 
 
 def _ranges(track: Track, starts: Sequence[int], ends: Sequence[int]) -> list[tuple[int, int]]:
-    """The frames of a camera that is not the first, for each window."""
-    keys = np.flatnonzero(track.key)
+    """The frames [first, last) of a camera that is not the first, for each window."""
+    slack = track.period_ns // 2  # cameras of one rig are rarely exposed at the same instant
     begins: list[int] = []
     for n, start in enumerate(starts):
-        slack = start + track.period_ns // 2  # cameras of one rig are rarely exposed at the same instant
-        floor = starts[0] - track.period_ns // 2 if n == 0 else ends[n - 1] - track.period_ns // 2
         goes_on = n > 0 and ends[n - 1] == start
-        able = keys[track.t_ns[keys] <= slack]
-        able = able[able > begins[-1]] if goes_on else able[track.t_ns[able] >= floor]
-        if len(able) == 0:
-            able = keys[track.t_ns[keys] > slack][:1]
-        begins.append(int(able[-1]) if len(able) else len(track.t_ns))
+        at_start = int(np.searchsorted(track.t_ns, start - slack))
+        if goes_on:
+            before = begins[-1]
+            # The window before keeps at least the frame it begins with, if that lies in it at all.
+            inside = before < len(track.t_ns) and track.t_ns[before] < start - slack
+            first_able = before + 1 if inside else before
+        else:
+            first_able = int(np.searchsorted(track.t_ns, ends[n - 1] - slack)) if n else at_start
+        begins.append(_decodable_from(track, at_start, first_able))
     found = []
     for n, begin in enumerate(begins):
         goes_on = n + 1 < len(starts) and ends[n] == starts[n + 1]
         limit = begins[n + 1] if goes_on else int(np.searchsorted(track.t_ns, ends[n]))
         found.append((begin, max(begin, limit)))
     return found
+
+
+def _decodable_from(track: Track, frame: int, first_able: int) -> int:
+    """The last key frame up to ``frame``, not before ``first_able`` and with no gap between; else the next one."""
+    keys = np.flatnonzero(track.key)
+    before = keys[(keys <= frame) & (keys >= first_able)]
+    if frame < len(track.t_ns) and len(before):
+        key = int(before[-1])
+        if np.all(np.diff(track.t_ns[key : frame + 1]) <= checks.GAP_PERIODS * track.period_ns):
+            return key
+    after = keys[keys >= max(frame, first_able)]
+    return int(after[0]) if len(after) else len(track.t_ns)
 
 
 def _clips(site: Site, drive: Drive) -> Iterator[tuple[Clip, bytes, Mapping[str, Any] | None]]:

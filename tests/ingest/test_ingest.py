@@ -103,6 +103,13 @@ def test_the_same_log_twice_is_already_there_wherever_it_lies(site: Site, tmp_pa
     assert ingest(site, [log]).already_there == first.committed
 
 
+def test_a_log_without_video_becomes_clips_of_signals(site: Site, tmp_path: Path) -> None:
+    ingest(site, [write_mcap(tmp_path / "d.mcap", 0.0, cameras={}, extra_signal_s=25.0)])
+    clips = lake.clips(site)
+    assert [(c.media, c.media_bytes, c.rig.cameras) for c in clips] == [("", 0, ())] * 3
+    assert [len(c.signals["speed_mps"].t_ns) for c in clips] == [141, 141, 50]
+
+
 def test_drives_with_equal_pictures_share_media_and_keep_their_own_rows(site: Site, tmp_path: Path) -> None:
     for n in range(2):
         later = START_NS + n * 3_600_000_000_000
