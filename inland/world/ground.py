@@ -26,6 +26,7 @@ KERB_WIDTH_M = 0.3
 DASH_M = 3.0
 DASH_GAP_M = 3.0
 ZEBRA_STRIPE_M = 0.5
+ARROW_DRAWN_OUT = 2.0
 SMOOTH_M = 0.03
 """How far a drawn line may lie beside the layout's."""
 
@@ -114,6 +115,11 @@ def _ribbon(points: Polyline, width_m: float, colour: Colour, *, line: bool = Fa
 
 def simplified(points: Polyline, tolerance_m: float) -> Polyline:
     """The polyline (N, 2) without the points that lie within ``tolerance_m`` of the rest (Douglas and Peucker)."""
+    return points[_needed(points, tolerance_m)]
+
+
+def _needed(points: Polyline, tolerance_m: float) -> NDArray[np.bool_]:
+    """Which points of a polyline a simpler one must keep."""
     kept = np.zeros(len(points), np.bool_)
     kept[[0, -1]] = True
     todo = [(0, len(points) - 1)]
@@ -130,7 +136,7 @@ def simplified(points: Polyline, tolerance_m: float) -> Polyline:
         if away.max() > tolerance_m:
             kept[farthest] = True
             todo += [(start, farthest), (farthest, end)]
-    return points[kept]
+    return kept
 
 
 def _zebra(points: Polyline, width_m: float, colour: Colour) -> Triangles:
@@ -154,22 +160,48 @@ def _zebra(points: Polyline, width_m: float, colour: Colour) -> Triangles:
 
 
 def _arrow(points: Polyline, width_m: float, colour: Colour) -> Triangles:
-    """An arrow painted along a polyline, its head at the last point; ``width_m`` is the head's width."""
+    """An arrow painted along a polyline, its head at the last point; ``width_m`` is the head's width.
+
+    The head is drawn out along the lane, as on real roads, since it is seen at a grazing angle.
+    """
+    lane = (points[1] - points[0]) / (np.linalg.norm(points[1] - points[0]) + 1e-9)
     along = points[-1] - points[-2]
     unit = along / (np.linalg.norm(along) + 1e-9)
-    left = np.array([-unit[1], unit[0]])
-    head = max(width_m * 1.3, 0.8)
-    neck = points[-1] - unit * head
-    shaft = np.vstack([points[:-1], neck]) if np.linalg.norm(along) > head else points[:-1]
-    tip = np.array([[neck + left * width_m / 2, neck - left * width_m / 2, points[-1]]])
-    parts = [_coloured(tip, colour)]
-    if len(shaft) > 1:
-        parts.append(_ribbon(shaft, width_m * 0.35, colour, line=True))
+    back, side = (
+        v + (ARROW_DRAWN_OUT - 1) * (v @ lane) * lane
+        for v in (unit * width_m, np.array([-unit[1], unit[0]]) * width_m * 0.6)
+    )
+    neck = points[-1] - back
+    # A last piece shorter than the head has no shaft of its own.
+    has_shaft = float(along @ along) > float(back @ back)
+    shaft = np.vstack([points[:-1], neck]) if has_shaft else np.vstack([points[:-2], points[-2] + along / 4])
+    parts = [_coloured(np.array([[neck + side, neck - side, points[-1]]]), colour)]
+    parts.append(_ribbon(shaft, width_m * 0.35, colour, line=True))
     return stacked(parts, 7)
 
 
 def _polygon(points: Polyline, colour: Colour) -> Triangles:
-    return _coloured(triangulate(np.asarray(points, np.float64)[:, :2]), colour)
+    points = np.asarray(points, np.float64)[:, :2]
+    rungs = _strip(points)
+    return _coloured(triangulate(points) if rungs is None else rungs, colour)
+
+
+def _strip(points: Polyline) -> NDArray[np.float64] | None:
+    """A polygon that runs along one edge and back along the other, point for point, as triangles (T, 3, 2).
+
+    None where it is no such strip. Slices across a strip are drawn faster than the long splinters that clipped
+    ears leave.
+    """
+    if len(points) % 2 or len(points) < 4:
+        return None
+    left, right = points[: len(points) // 2], points[len(points) // 2 :][::-1]
+    keep = _needed(left, SMOOTH_M) | _needed(right, SMOOTH_M)
+    a, b = left[keep], right[keep]
+    quads = np.stack([b[:-1], b[1:], a[1:], b[:-1], a[1:], a[:-1]], axis=1).reshape(-1, 3, 2)
+    signed = _cross(quads[:, 1] - quads[:, 0], quads[:, 2] - quads[:, 0])
+    whole = points[:, 0] @ np.roll(points[:, 1], -1) - np.roll(points[:, 0], -1) @ points[:, 1]
+    alike = bool((signed > 0).all() or (signed < 0).all())
+    return quads if alike and abs(abs(signed.sum()) - abs(whole)) < 0.02 * abs(whole) else None
 
 
 def triangulate(points: Polyline) -> NDArray[np.float64]:
