@@ -354,7 +354,9 @@ def _direction(layout: Layout, egos: Floats, step_m: Floats) -> float:
     lanes = np.concatenate(samples)
     ahead = EGO_SHAPE.centre_ahead_m
     x, y = egos[:, 0] + ahead * np.cos(egos[:, 2]), egos[:, 1] + ahead * np.sin(egos[:, 2])
-    near = np.hypot(x[:, None] - lanes[:, 0], y[:, None] - lanes[:, 1]) < lanes[:, 3] + 0.2
+    around = (lanes[:, 0] > x.min() - 5) & (lanes[:, 0] < x.max() + 5)
+    lanes = lanes[around & (lanes[:, 1] > y.min() - 5) & (lanes[:, 1] < y.max() + 5)]
+    near = (x[:, None] - lanes[:, 0]) ** 2 + (y[:, None] - lanes[:, 1]) ** 2 < (lanes[:, 3] + 0.2) ** 2
     facing = np.cos(egos[:, 2, None] - lanes[:, 2]) > 0
     against = (near & ~facing).any(-1) & ~(near & facing).any(-1)
     window = np.ones(round(1.0 / STEP_S))
