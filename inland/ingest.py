@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inland import spread, station
-from inland.errors import BadInput, InlandError, LogRejected, NotStored
+from inland.errors import BadInput, InlandError, LogRejected
 from inland.readers import FORMATS, Log, digest_of_log, files_of, find_logs
 from inland.site import Site
 
@@ -71,11 +71,12 @@ def ingest(
     say: Callable[[str], None] = getattr(progress, "say", lambda line: None)
     committed: list[str] = []
     already_there: list[str] = []
-    quarantined: list[Quarantined] = []
+    refused: list[Quarantined] = []
     cut: list[str] = []
     with site.writing(), site.storage.emptied("landing") as folder:
+        entries = quarantined(site)
         for path in strangers:
-            quarantined.append(_quarantine(site, folder, Log(path, "unknown"), _unknown()))
+            refused.append(_quarantine(site, folder, entries, Log(path, "unknown"), _unknown()))
         names = {log: digest_of_log(log) for log in logs}
         fresh: list[Log] = []
         for log in logs:
@@ -84,7 +85,7 @@ def ingest(
                 fresh.append(log)
             else:
                 already_there += ids
-                _release(site, log, names[log])
+                _release(site, entries, log, names[log])
         done = len(logs) - len(fresh)
         tell(done, len(logs), WHAT)
         with closing(_land(site, fresh, folder, assume_fps, processes)) as landed:
@@ -96,16 +97,16 @@ def ingest(
                         cut.append(log.path)
                         say(f"{log.path} ends early; every whole chunk came in")
                     if result.rejected is not None:
-                        quarantined.append(_quarantine(site, folder, log, result.rejected))
+                        refused.append(_quarantine(site, folder, entries, log, result.rejected))
                         continue
                     for clip in result.clips:
                         (committed if clip.id in new else already_there).append(clip.id)
                         new.discard(clip.id)  # in another log of this batch it is there already
                     _remember(site, names[log], assume_fps, [clip.id for clip in result.clips])
-                    _release(site, log, names[log])
+                    _release(site, entries, log, names[log])
                 done += len(batch)
                 tell(done, len(logs), WHAT)
-    return IngestResult(tuple(committed), tuple(already_there), tuple(quarantined), tuple(cut))
+    return IngestResult(tuple(committed), tuple(already_there), tuple(refused), tuple(cut))
 
 
 def _land(
@@ -177,10 +178,25 @@ def _remembered(site: Site, name: str, assume_fps: float | None) -> list[str] | 
     return ids if lake.existing(site, "clips", ids) == set(ids) else None
 
 
-def _quarantine(site: Site, folder: Path, log: Log, why: LogRejected) -> Quarantined:
+Entries = dict[str, dict[str, str]]
+"""What is in quarantine: each entry's folder, and its reason.json."""
+
+
+def quarantined(site: Site) -> Entries:
+    """Every log in quarantine by its folder, with path, digest, kind, reason, place and remedy."""
+    found: Entries = {}
+    for key in site.storage.list("quarantine"):
+        folder, _, file = key.rpartition("/")
+        if file == "reason.json":
+            found[folder] = json.loads(site.storage.get(key))
+    return found
+
+
+def _quarantine(site: Site, folder: Path, entries: Entries, log: Log, why: LogRejected) -> Quarantined:
     """Keep a copy of the log beside the reason; an older entry of the same log or place gives way."""
     name = digest_of_log(log)
-    _release(site, log, name)
+    _release(site, entries, log, name)
+    key = f"quarantine/{name[:32]}"
     packed = folder / f"{name}.tar"
     base = Path(log.path) if Path(log.path).is_dir() else Path(log.path).parent
     try:
@@ -189,7 +205,7 @@ def _quarantine(site: Site, folder: Path, log: Log, why: LogRejected) -> Quarant
                 archive.add(path, arcname=path.relative_to(base).as_posix(), recursive=False)
     except OSError as error:
         packed.unlink(missing_ok=True)
-        raise site.storage.error(error, f"quarantine/{name[:32]}") from error
+        raise site.storage.error(error, key) from error
     entry = Quarantined(log.path, why.message, why.remedy, why.reason, why.place)
     record = {
         "path": log.path,
@@ -200,23 +216,18 @@ def _quarantine(site: Site, folder: Path, log: Log, why: LogRejected) -> Quarant
         "place": why.place,
         "remedy": why.remedy,
     }
-    site.storage.put_file(f"quarantine/{name[:32]}/log.tar", packed)
-    site.storage.put(f"quarantine/{name[:32]}/reason.json", json.dumps(record, sort_keys=True, indent=1).encode())
+    site.storage.put_file(f"{key}/log.tar", packed)
+    site.storage.put(f"{key}/reason.json", json.dumps(record, sort_keys=True, indent=1).encode())
+    entries[key] = record
     return entry
 
 
-def _release(site: Site, log: Log, name: str) -> None:
+def _release(site: Site, entries: Entries, log: Log, name: str) -> None:
     """Remove what quarantine holds of this log: the same content, or an earlier state of the same path."""
-    for key in site.storage.list("quarantine"):
-        folder, _, file = key.rpartition("/")
-        if file != "reason.json":
-            continue
-        try:
-            record = json.loads(site.storage.get(key))
-        except (NotStored, ValueError):
-            continue
+    for key, record in list(entries.items()):
         if record.get("digest") == name or record.get("path") == log.path:
-            site.storage.remove_tree(folder)
+            site.storage.remove_tree(key)
+            del entries[key]
 
 
 def _unknown() -> LogRejected:
