@@ -26,11 +26,14 @@ from inland.world.state import TRAJECTORY_POINTS, TRAJECTORY_STEP_S
 if TYPE_CHECKING:
     from inland.site import Site
 
-REVISION = 1
+REVISION = 2
 TOLERANCE_NS = 60_000_000
 GAP_NS = 250_000_000
 TAKE_OVER_NS = 2_000_000_000
 """Frames this near to a take-over are about it: what led there, and how a person put it right."""
+
+HARD_BRAKE_MPS2 = -2.0
+"""From here on a frame is worth more: calm drivers brake at 1 to 1.5 m/s2 for what they saw coming."""
 
 Floats = NDArray[np.float32]
 Times = NDArray[np.int64]
@@ -214,7 +217,7 @@ def _flags(
     found = {
         Flag.STANDING: still & ~leaving,
         Flag.STARTING: leaving,
-        Flag.HARD_BRAKE: (acceleration < -2.5) & ~still,
+        Flag.HARD_BRAKE: (acceleration < HARD_BRAKE_MPS2) & ~still,
         Flag.TURNING: np.abs(curvature) > 0.02,
         Flag.TAKE_OVER: np.any([np.abs(t_ns - t) <= TAKE_OVER_NS for t in taken] or [still & False], axis=0),
         Flag.RECOVERING: _disturbed(clip.signals, t_ns) & ~still,
