@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -232,13 +233,8 @@ class Drawing:
 
     def draw(self, target: Target, camera: Camera, viewport: tuple[int, int, int, int], ego: Ego) -> None:
         """Draw what was updated through one camera into its part of the target."""
-        rig_to_world = np.array(
-            [
-                [np.cos(ego.yaw_rad), -np.sin(ego.yaw_rad), 0],
-                [np.sin(ego.yaw_rad), np.cos(ego.yaw_rad), 0],
-                [0, 0, 1],
-            ]
-        )
+        cos, sin = math.cos(ego.yaw_rad), math.sin(ego.yaw_rad)
+        rig_to_world = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
         axes = rig_to_world @ rotation(camera)
         eye = np.array([ego.x_m, ego.y_m, 0.0]) + rig_to_world @ np.array(camera.position_m or (0, 0, 0))
         view = np.eye(4)
@@ -252,26 +248,24 @@ class Drawing:
         self._programs["lamp"]["eye"].write(eye_bytes)
         focal = camera.focal_px[0] if camera.focal_px else 1.0
         self._programs["lamp"]["focal_px"].value = (focal, LAMP_MIN_PX)
-
         self._programs["ground"]["half_size_px"].value = (camera.width_px / 2, camera.height_px / 2)
 
         target.drawn.viewport = viewport
         context = self._context
         context.front_face = "cw"  # the picture is drawn upside down
-        context.enable_only(context.DEPTH_TEST | context.CULL_FACE)
+        context.enable_only(context.CULL_FACE)
         sides = side_planes(camera, axes)
-        # What stands up first, so that what it hides costs nothing; then the ground as a painter would, tested
-        # against what stands on it but not against itself; the sky where nothing else is.
-        self._draw_actors(eye, axes, sides, focal * FAR_MESH_M)
-        self._pictures.use(0)
-        self._solids.draw(eye, axes, sides, focal * FINE_REACH_M)
-        target.drawn.depth_mask = False
+        # As a painter would: the sky, the flat ground layer over layer, then what stands on it, by depth. The
+        # ground hides nothing from a camera above it and needs no depth of its own.
+        self._sky.render()
         self._programs["ground"]["offset"].value = (float(eye[0]), float(eye[1]))
         self._plane.render()
         self._programs["ground"]["offset"].value = (0.0, 0.0)
         self._ground.draw(eye, axes, sides, focal * float(eye[2]) / FINE_ROWS)
-        self._sky.render()
-        target.drawn.depth_mask = True
+        context.enable_only(context.DEPTH_TEST | context.CULL_FACE)
+        self._draw_actors(eye, axes, sides, focal * FAR_MESH_M)
+        self._pictures.use(0)
+        self._solids.draw(eye, axes, sides, focal * FINE_REACH_M)
         self._lamps.draw()
 
     def _draw_actors(

@@ -6,6 +6,7 @@ camera's axes into the rig's: R = Rz(yaw) Ry(pitch) Rx(roll); a positive pitch l
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ def pinhole(
     )
 
 
+@cache
 def rotation(camera: Camera) -> NDArray[np.float64]:
     """The (3, 3) rotation from a camera's axes to its rig's."""
     roll, pitch, yaw = camera.rotation_rad or (0.0, 0.0, 0.0)
@@ -48,9 +50,11 @@ def rotation(camera: Camera) -> NDArray[np.float64]:
     about_y = np.array([[cp, 0, sp], [0, 1, 0], [-sp, 0, cp]])
     about_z = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
     turned: NDArray[np.float64] = about_z @ about_y @ about_x
+    turned.flags.writeable = False
     return turned
 
 
+@cache
 def projection(camera: Camera) -> NDArray[np.float64]:
     """The (4, 4) matrix from camera axes to clip space, with the top row of the picture lowest, as GL reads it."""
     if camera.focal_px is None or camera.centre_px is None:
@@ -61,7 +65,7 @@ def projection(camera: Camera) -> NDArray[np.float64]:
     fx, fy = camera.focal_px
     cx, cy = camera.centre_px
     depth, offset = (FAR_M + NEAR_M) / (FAR_M - NEAR_M), -2 * FAR_M * NEAR_M / (FAR_M - NEAR_M)
-    return np.array(
+    matrix: NDArray[np.float64] = np.array(
         [
             [2 * cx / width - 1, -2 * fx / width, 0, 0],
             [2 * cy / height - 1, 0, -2 * fy / height, 0],
@@ -69,17 +73,24 @@ def projection(camera: Camera) -> NDArray[np.float64]:
             [1, 0, 0, 0],
         ]
     )
+    matrix.flags.writeable = False
+    return matrix
 
 
 def side_planes(camera: Camera, axes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inward normals (2, 3), in the world, of the planes through the eye and the picture's left and right edges."""
+    turned: NDArray[np.float64] = _sides(camera) @ axes.T
+    return turned
+
+
+@cache
+def _sides(camera: Camera) -> NDArray[np.float64]:
+    """The same in the camera's own axes."""
     focal = camera.focal_px[0] if camera.focal_px else 1.0
     centre = camera.centre_px[0] if camera.centre_px else camera.width_px / 2
     left = np.array([centre, -focal, 0.0])
     right = np.array([camera.width_px - centre, focal, 0.0])
-    normals = np.stack([left / np.linalg.norm(left), right / np.linalg.norm(right)])
-    turned: NDArray[np.float64] = normals @ axes.T
-    return turned
+    return np.stack([left / np.linalg.norm(left), right / np.linalg.norm(right)])
 
 
 def visible(

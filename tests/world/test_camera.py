@@ -117,6 +117,11 @@ def test_depth_on_an_actor_is_its_distance() -> None:
     assert frame.depth_m[frame.ids == 1].min() == pytest.approx(20.0, abs=0.15)
 
 
+def test_who_is_120_m_away_is_still_in_the_picture() -> None:
+    frames = show(layout(), world(actors((Kind.CAR, 120, 3, 1.5), (Kind.PEDESTRIAN, 70, -6, 0))))
+    assert list(seen(frames, 2)) == [1, 2]
+
+
 @pytest.mark.parametrize("lit", [Light.RED, Light.AMBER, Light.GREEN])
 @pytest.mark.parametrize("arrow", ["", "left"])
 def test_the_colour_of_a_light_can_be_told_from_35_m(lit: Light, arrow: str) -> None:
