@@ -77,6 +77,18 @@ def unhindered(log: Any, layout: Any) -> bool:
     return True
 
 
+def _drive_job(job: tuple[EpisodeSpec, bool, bool]) -> dict[str, Any]:
+    return drive_one(*job)
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any]:
+    """Name a failure on standard error as soon as it is known."""
+    if not row["success"]:
+        spec = row["spec"]
+        print(spec["layout"], spec["scenario"], spec["n"], row["end"], row["infractions"], file=sys.stderr)
+    return row
+
+
 def evaluate_expert(
     town: str,
     episodes: int,
@@ -95,11 +107,12 @@ def evaluate_expert(
     """
     specs = episode_specs(town, purpose, episodes, first=first, scenarios=tuple(scenarios))
     start = time.perf_counter()
+    jobs = [(spec, images, perturb) for spec in specs]
     if processes > 1:
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            rows = pool.starmap(drive_one, [(spec, images, perturb) for spec in specs], chunksize=2)
+            rows = [_told(row) for row in pool.imap(_drive_job, jobs, chunksize=1)]
     else:
-        rows = [drive_one(spec, images, perturb) for spec in specs]
+        rows = [_told(_drive_job(job)) for job in jobs]
     return summary(town, rows, time.perf_counter() - start)
 
 
