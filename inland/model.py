@@ -288,7 +288,7 @@ class Face(nn.Module):
         pictures, present = {}, {}
         for camera, picture in zip(self.cameras, shown, strict=True):
             pictures[camera.name] = prepare(picture, camera)
-            present[camera.name] = pictures[camera.name].flatten(1).to(torch.int32).amax(1) > 0
+            present[camera.name] = pictures[camera.name].flatten(1).amax(1) > 0
         out = self.network(pictures, present, speed_mps, route) * self.scales
         return out[:, 0], out[:, 1], out[:, 3:].reshape(-1, TRAJECTORY_POINTS, 2), out[:, 2]
 
