@@ -196,7 +196,8 @@ def _clips(site: Site, drive: Drive) -> Iterator[tuple[Clip, bytes, Mapping[str,
     if not windows:
         raise LogRejected("empty log", "nothing that can be cut into clips", place=drive.source, remedy="record again")
     streams = {name: enumerate(drive.frames(name)) for name in tracks}
-    absent = _declared_absent(site, drive, windows[0].start_ns)
+    absent, facts = _declared(site, drive, windows[0].start_ns)
+    drive = replace(drive, notes={**drive.notes, **facts})
     classes = tuple(name for name in ALL_CLASSES if name not in absent)
     drive_id, number = "", -1
     for window in windows:
@@ -326,12 +327,15 @@ def _drive_id(drive: Drive, window: Window, source: Mapping[str, Sequence[Encode
     return digest_of("drive", drive.format, window.start_ns, first, sorted(drive.signals))
 
 
-def _declared_absent(site: Site, drive: Drive, start_ns: int) -> tuple[str, ...]:
+def _declared(site: Site, drive: Drive, start_ns: int) -> tuple[tuple[str, ...], dict[str, str]]:
+    """What a declaration that counts says: the classes that are absent, and its facts as notes of the clips."""
     if drive.declaration is None:
-        return ()
-    from inland.border.keys import verify_declaration
+        return (), {}
+    from inland.border.keys import declaration_of, verify_declaration
 
-    return verify_declaration(site, drive.declaration, drive.vehicle, start_ns)
+    absent = verify_declaration(site, drive.declaration, drive.vehicle, start_ns)
+    facts = (declaration_of(site, drive.declaration, drive.vehicle, start_ns) or {}).get("facts") or {}
+    return absent, {f"declared {name}": str(facts[name]) for name in sorted(facts)}
 
 
 def _positions(drive: Drive, window: Window, clip: str) -> dict[str, Any] | None:

@@ -79,15 +79,17 @@ def test_a_clip_knows_its_origin_and_hides_vehicle_and_place(site: Site, tmp_pat
 def test_only_a_valid_declaration_takes_classes_away(site: Site, tmp_path: Path) -> None:
     from inland.border.keys import declare
 
-    said = declare(site, vehicle="car 7", start_ns=START_NS, absent=("faces", "plates"))
+    said = declare(site, vehicle="car 7", start_ns=START_NS, absent=("faces", "plates"), facts={"world": "town"})
     ingest(site, [write_mcap(tmp_path / "a.mcap", 1.0, declaration=said)])
     (clip,) = lake.clips(site)
     assert clip.classes == ("persons", "places", "trajectory", "imagery")
+    assert clip.notes["declared world"] == "town"
     forged = {**said, "signatures": [{**said["signatures"][0], "sig": "AAAA"}]}
     other = declare(site, vehicle="car 8", absent=("faces",))
     ingest(site, [write_mcap(tmp_path / "b.mcap", 1.0, declaration=forged, seed=50)])
     ingest(site, [write_mcap(tmp_path / "c.mcap", 1.0, declaration=other, seed=100)])
     assert sorted(len(c.classes) for c in lake.clips(site)) == [4, 6, 6]
+    assert ["declared world" in c.notes for c in lake.clips(site)].count(True) == 1
 
 
 def test_the_same_log_twice_is_already_there_wherever_it_lies(site: Site, tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_drives_with_equal_pictures_share_media_and_keep_their_own_rows(site: Si
     for n in range(2):
         later = START_NS + n * 3_600_000_000_000
         write_mcap(tmp_path / "logs" / f"{n}.mcap", 11.0, time_of=lambda k, later=later: later + k * STEP_NS)
-    ingest(site, [tmp_path / "logs"])
+    ingest(site, [tmp_path / "logs"], processes=1)
     clips = lake.clips(site)
     assert len({c.id for c in clips}) == 4
     assert len({c.media for c in clips}) == len(site.storage.list("media")) == 2
@@ -184,7 +186,7 @@ def test_a_bad_log_is_quarantined_with_its_reason_and_the_good_one_beside_it_com
 ) -> None:
     make(tmp_path / "logs" / "bad")
     write_mcap(tmp_path / "logs" / "good" / "g.mcap", 2.0, seed=9)
-    result = ingest(site, [tmp_path / "logs"])
+    result = ingest(site, [tmp_path / "logs"], processes=1)
     assert len(result.committed) == lake.count(site, "clips") == 1
     (bad,) = result.quarantined
     assert bad.kind == kind
