@@ -192,7 +192,10 @@ class Storage:
         else:
             name = hashlib.sha256(self.root.encode()).hexdigest()[:16]
             folder = Path(tempfile.gettempdir()) / f"inland-{os.getuid()}-{name}"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise _storage_error(error, "scratch", self.root) from error
         return folder
 
     @contextmanager
