@@ -44,11 +44,12 @@ def write_mcap(
     extra_signal_s: float = 0.0,
     chunk_size: int = 4096,
     triggers: Mapping[int, str] | None = None,
+    compression: CompressionType = CompressionType.NONE,
 ) -> Path:
     """One drive: frames and signals at 10 Hz, fixes at 5 Hz. ``spoil`` may change the bytes of a frame."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
-        writer = Writer(file, chunk_size=chunk_size, compression=CompressionType.NONE)
+        writer = Writer(file, chunk_size=chunk_size, compression=compression)
         writer.start()
         about = {"vehicle": vehicle, "software": "test", "release": "", "wheelbase_m": "2.8", "steering": "bicycle"}
         writer.add_metadata("vehicle", about)

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from foxglove_schemas_protobuf.CompressedImage_pb2 import CompressedImage
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make_logs import START_NS, STEP_NS, cut, write_mcap, write_tub, write_udacity
+from make_logs import START_NS, STEP_NS, cut, picture, write_mcap, write_tub, write_udacity
+from mcap.writer import CompressionType, Writer
 
 from inland.clip import Drive
 from inland.errors import BadInput, LogRejected
 from inland.readers import Log, digest_of_log, find_logs, read
-from inland.video import decode_packets
+from inland.video import decode_packets, encode_jpeg
 
 
 def only_drive(path: Path, assume_fps: float | None = None) -> Drive:
@@ -86,6 +88,39 @@ def test_mcap_gives_video_signals_rig_and_places(tmp_path: Path) -> None:
         assert [f.t_ns for f in frames] == speed.t_ns.tolist()
         assert [f.key for f in frames] == [n % 10 == 0 for n in range(20)]
         assert len(list(decode_packets(frames))) == 20
+
+
+@pytest.mark.parametrize("compression", [CompressionType.ZSTD, CompressionType.LZ4])
+def test_compressed_chunks_read_like_plain_ones(tmp_path: Path, compression: CompressionType) -> None:
+    plain = only_drive(write_mcap(tmp_path / "a.mcap", 2.0))
+    packed = only_drive(write_mcap(tmp_path / "b.mcap", 2.0, compression=compression))
+    assert [f.data for f in packed.frames("left")] == [f.data for f in plain.frames("left")]
+    assert np.array_equal(packed.signals["speed_mps"].value, plain.signals["speed_mps"].value)
+
+
+def write_images(path: Path, codec: str) -> Path:
+    """An MCAP of somebody else's: foxglove pictures on a topic of their own, times in the header alone."""
+    with path.open("wb") as file:
+        writer = Writer(file)
+        writer.start()
+        schema = writer.register_schema("foxglove.CompressedImage", "protobuf", b"")
+        channel = writer.register_channel("/sensing/front/compressed", "protobuf", schema)
+        for n in range(5):
+            message = CompressedImage(data=encode_jpeg(picture(n)), format=codec)
+            message.timestamp.FromNanoseconds(START_NS + n * STEP_NS)
+            writer.add_message(channel, 1 + n, message.SerializeToString(), 1 + n)
+        writer.finish()
+    return path
+
+
+def test_an_mcap_of_pictures_is_read_with_the_times_of_capture(tmp_path: Path) -> None:
+    drive = only_drive(write_images(tmp_path / "d.mcap", "jpeg"))
+    (camera,) = drive.rig.cameras
+    assert (camera.name, camera.width_px, camera.height_px, camera.focal_px) == ("sensing_front", 64, 48, None)
+    assert [f.t_ns for f in drive.frames(camera.name)] == [START_NS + n * STEP_NS for n in range(5)]
+    assert (drive.vehicle, drive.signals, drive.fixes, drive.rig.wheelbase_m) == ("", {}, None, None)
+    with pytest.raises(LogRejected, match="unknown codec: webp"):
+        only_drive(write_images(tmp_path / "e.mcap", "webp"))
 
 
 @pytest.fixture(scope="module")
@@ -197,10 +232,10 @@ def test_udacity_logs_are_read_however_they_write_paths(tmp_path: Path, header: 
 def test_a_udacity_log_without_times_needs_a_declared_rate(tmp_path: Path) -> None:
     track = write_udacity(tmp_path / "track", 6)
     table = (track / "driving_log.csv").read_text()
-    for picture in sorted((track / "IMG").iterdir()):
-        new = picture.name.split("_")[0] + "_" + picture.stem[-6:-4] + picture.stem[-3:] + ".jpg"
-        table = table.replace(picture.name, new)
-        picture.rename(picture.with_name(new))
+    for path in sorted((track / "IMG").iterdir()):
+        new = path.name.split("_")[0] + "_" + path.stem[-6:-4] + path.stem[-3:] + ".jpg"
+        table = table.replace(path.name, new)
+        path.rename(path.with_name(new))
     (track / "driving_log.csv").write_text(table)
     with pytest.raises(LogRejected, match="no clock") as caught:
         only_drive(track)
