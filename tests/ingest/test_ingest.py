@@ -217,12 +217,29 @@ def test_a_repaired_tub_leaves_quarantine(site: Site, tmp_path: Path) -> None:
     assert quarantine(site) == []
 
 
+class Teller:
+    """Progress that remembers."""
+
+    def __init__(self) -> None:
+        self.done: list[tuple[float, float]] = []
+        self.said: list[str] = []
+
+    def __call__(self, done: float, total: float, what: str) -> None:
+        self.done.append((done, total))
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
 def test_a_cut_log_gives_what_is_whole_and_says_so(site: Site, tmp_path: Path) -> None:
     log = write_mcap(tmp_path / "d.mcap", 25.0)
     whole = init_site(tmp_path / "other", "cn")
     complete = ingest(whole, [log]).committed
-    result = ingest(site, [cut(log, 0.6)])
+    teller = Teller()
+    result = ingest(site, [cut(log, 0.6)], progress=teller)
     assert result.cut == (str(log),)
+    assert teller.said == [f"{log} ends early; every whole chunk came in"]
+    assert teller.done[-1] == (1, 1)
     assert result.committed[0] == complete[0]
     clips = lake.clips(site)
     assert 120 <= sum(len(c.frame_t_ns["front"]) for c in clips) <= 160
