@@ -128,6 +128,7 @@ class ExpertDriver:
         self._s_m = 0.0
         self._command_mps2 = 0.0
         self._aside_m = 0.0
+        self._stopping_m: float | None = None
         self._state: WorldState | None = None
         self._visible: Others | None = None
 
@@ -206,15 +207,17 @@ class ExpertDriver:
 
     def _at_lights(self, s_m: float, speed_mps: float, signals: NDArray[np.uint8], plan: Plan, style: Style) -> float:
         """Stop for red, and for amber where that is comfortable."""
-        wish = style.acceleration_mps2
+        wish, comfort = style.acceleration_mps2, style.braking_mps2
         for line, indices in plan.stops:
             room = line - (s_m + FRONT_M)
             if not -1.0 < room < SIGNAL_SIGHT_M:
                 continue
             lights = [int(signals[i]) for i in indices]
-            if Light.GREEN in lights or not any(must_stop(light, speed_mps, room) for light in lights):
+            decided = line == self._stopping_m
+            if Light.GREEN in lights or not any(must_stop(x, speed_mps, room, decided) for x in lights):
                 continue
-            braking = stop_at(speed_mps, room - 1.0, style.braking_mps2)
+            self._stopping_m = line
+            braking = stop_at(speed_mps, room - (0.4 if speed_mps**2 > 5.0 * max(room, 0.1) else 1.0), comfort)
             if braking is not None:
                 wish = min(wish, braking)
         return wish
@@ -259,7 +262,8 @@ class ExpertDriver:
             return -0.5
         if wish < -3.5:
             return max(wish, -8.0)
-        return min(max(wish, before - 0.5), before + 0.35)
+        # A foot leaves the throttle at once.
+        return min(max(wish, min(before, 0.0) - 0.5), before + 0.35)
 
 
 def ahead_on_path(

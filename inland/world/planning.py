@@ -374,12 +374,15 @@ def stop_at(speed_mps: float, room_m: float, comfort_mps2: float) -> float | Non
     return -max(needed, 0.3) if speed_mps > 0.05 else -0.5
 
 
-def must_stop(light: int, speed_mps: float, room_m: float) -> bool:
-    """Whether a light asks to stop at its line, ``room_m`` before the front bumper: red always, amber if it can."""
+def must_stop(light: int, speed_mps: float, room_m: float, decided: bool = False) -> bool:
+    """Whether a light asks to stop at its line, ``room_m`` before the front bumper: red always, amber if it can.
+
+    Whoever has ``decided`` to stop for amber keeps to it while any brake can still do it.
+    """
     if light in (Light.RED, Light.RED_AMBER):
         return room_m > -0.5
     if light == Light.AMBER:
-        return room_m > 0.0 and speed_mps**2 / (2 * max(room_m, 0.1)) < 3.0
+        return room_m > 0.0 and speed_mps**2 / (2 * max(room_m, 0.1)) < (6.0 if decided else 3.0)
     return False
 
 

@@ -89,13 +89,17 @@ def _runs_red(
     state: WorldState, plan: Plan, s_m: float, then_s_m: float, speed_mps: float, acceleration_mps2: float
 ) -> bool:
     """Whether the front passes a red light's line within the horizon, or could no longer stop after it."""
+    speed_now_mps = state.ego.speed_mps
     for line, indices in plan.stops:
         lights = [int(state.signals[i]) for i in indices]
-        if Light.GREEN in lights or not any(x in (Light.RED, Light.RED_AMBER) for x in lights):
-            continue
         room_now = line - (s_m + FRONT_M)
-        if room_now < 0 or room_now > 40:
+        if Light.GREEN in lights or not 0 < room_now < 40:
             continue
+        if not any(x in (Light.RED, Light.RED_AMBER) for x in lights):
+            # Amber is as red to whoever could stop comfortably and does not brake.
+            could_stop = speed_now_mps**2 / (2 * room_now) < 2.5
+            if Light.AMBER not in lights or not could_stop or acceleration_mps2 < -1.0:
+                continue
         if then_s_m + FRONT_M > line:
             return True
         # Not braking, and at the horizon only an emergency brake would still stop before the line.
