@@ -203,6 +203,7 @@ def fit(
         optimiser.load_state_dict(state["optimiser"])
         mean, step, position = state["mean"], state["step"], Position(*state["position"])
         curve = [(int(at), float(loss)) for at, loss in state["curve"]]
+    pairs = _pairs(mean, network)
     rank, world = rank_and_world()
     shown: nn.Module = network
     if world > 1:
@@ -223,7 +224,7 @@ def fit(
             optimiser.zero_grad(set_to_none=True)
             losses.append(loss.detach())
             step += 1
-            _average(mean, network, min(recipe.average, step / (10 + step)) if recipe.average else 0.0)
+            _average(pairs, min(recipe.average, step / (10 + step)) if recipe.average else 0.0)
             resting = step % recipe.checkpoint_steps == 0 or step == recipe.steps
             if step % every == 0 or resting:
                 value = float(torch.stack(losses).mean())
@@ -249,14 +250,26 @@ def fit(
     )
 
 
-def _average(mean: dict[str, Tensor], network: nn.Module, decay: float) -> None:
+def _average(pairs: _Pairs, decay: float) -> None:
     """Move the exponential mean of the weights on by one step; counters and running statistics are copied."""
     with torch.no_grad():
-        now = network.state_dict()
-        learned = [key for key, _ in network.named_parameters()]
-        torch._foreach_lerp_([mean[key] for key in learned], [now[key] for key in learned], 1.0 - decay)
-        for key, value in network.named_buffers():
-            mean[key].copy_(value)
+        torch._foreach_lerp_(pairs.mean, pairs.now, 1.0 - decay)
+        torch._foreach_copy_(pairs.mean_buffers, pairs.now_buffers)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """The mean weights beside the weights themselves, looked up once and not at every step."""
+
+    mean: list[Tensor]
+    now: list[Tensor]
+    mean_buffers: list[Tensor]
+    now_buffers: list[Tensor]
+
+
+def _pairs(mean: Mapping[str, Tensor], network: nn.Module) -> _Pairs:
+    learned, rest = dict(network.named_parameters()), dict(network.named_buffers())
+    return _Pairs([mean[k] for k in learned], list(learned.values()), [mean[k] for k in rest], list(rest.values()))
 
 
 def _checkpoint(
