@@ -60,7 +60,7 @@ def _length(layout: Layout, lane: str) -> float:
 def _density(layout: Layout, rng: random.Random) -> Density:
     if layout.town == "town_us":
         return Density(car_gap_m=rng.uniform(40, 70), walkers=rng.randrange(10, 22))
-    return Density(car_gap_m=rng.uniform(45, 75), two_wheel_gap_m=rng.uniform(16, 30), walkers=rng.randrange(14, 28))
+    return Density(car_gap_m=rng.uniform(45, 75), two_wheel_gap_m=rng.uniform(18, 30), walkers=rng.randrange(14, 28))
 
 
 def _room_for_the_ego(lane: str, start_m: float, ahead_m: float) -> tuple[Clear, ...]:
@@ -188,30 +188,90 @@ def plan_scooter_flow(layout: Layout, rng: random.Random) -> Scene:
     """Straight on in the lane beside a dense stream of two-wheelers."""
     scene = _through_junction(layout, rng, "s")
     density = Density(
-        car_gap_m=rng.uniform(60, 90), two_wheel_gap_m=rng.uniform(4, 8), walkers=10, inflow_per_lane_hz=0.08
+        car_gap_m=rng.uniform(60, 90),
+        two_wheel_gap_m=rng.uniform(18, 30),
+        two_wheel_gap_beside_m=rng.uniform(4, 8),
+        walkers=10,
     )
     return _with(scene, density=density)
 
 
 def scooter_flow(stage: Stage, scene: Scene) -> Script:
-    """Scooters a little ahead swing out into the ego's lane for a few seconds, and back."""
+    """Scooters a little ahead swing out into the ego's lane, ride there for a while, and go back where they can."""
     rng = stage.rng
+    swinging: list[Script] = []
     used: set[str] = set()
     yield
+    pause = rng.randrange(3, 15)
     while True:
-        for _ in range(rng.randrange(8, 30)):
-            yield
-        for rider in stage.vehicles():
-            lane_id, _, _ = stage.place(rider)
-            lane = stage.layout.lanes.get(lane_id)
-            if rider in used or lane is None or lane.kind != LaneKind.TWO_WHEEL or lane.junction:
-                continue
-            forward, left = stage.ahead(rider)
-            if 6.0 < forward < 26.0 and -6.0 < left < 0.0:
+        pause -= 1
+        if pause <= 0 and len(swinging) < 2:
+            rider = _who_could_swing_out(stage, used)
+            pause = 4
+            if rider:
                 used.add(rider)
-                stage.ride_in(rider, lane.index + 1, rng.uniform(3.0, 7.0))
-                stage.happened["swung_out"] = stage.happened.get("swung_out", 0.0) + 1.0
-                break
+                swinging.append(_swing_out(stage, rider))
+                pause = rng.randrange(6, 25)
+        for swing in list(swinging):
+            if next(swing, "over") == "over":
+                swinging.remove(swing)
+        yield
+
+
+def _who_could_swing_out(stage: Stage, used: set[str]) -> str:
+    """A rider beside the ego's lane, far enough ahead for its speed, well before or after the junction."""
+    junction_m, after_m, _ = stage.route.manoeuvres[0]
+    own_m = stage.ego_front_m()
+    near = {name: stage.ahead(name) for name in stage.vehicles(within_m=45.0)}
+    in_lane = [forward for forward, left in near.values() if abs(left) < 1.8 and forward > -5.0]
+    for name, (forward, left) in near.items():
+        s_m = own_m + forward
+        free_road = s_m < junction_m - 22.0 or after_m + 6.0 < s_m < stage.route.s_m[-1] - 22.0
+        room_m = 7.0 + 2.0 * max(0.0, stage.ego.speed_mps - stage.speed(name))
+        beside = room_m < forward < room_m + 20.0 and -4.2 < left < -2.0 and stage.speed(name) > 1.5
+        if name not in used and free_road and beside and all(abs(forward - k) > 6.0 for k in in_lane):
+            return name
+    return ""
+
+
+def _swing_out(stage: Stage, rider: str) -> Script:
+    """One rider, placed exactly while it moves sideways, and under SUMO's rules while it rides in the ego's lane."""
+    rng = stage.rng
+    lane_left = stage.ahead(rider)[1]
+    stage.happened["swung_out"] = stage.happened.get("swung_out", 0.0) + 1.0
+    yield from _slide(stage, rider, rng.uniform(-0.9, 0.2), rng.uniform(1.2, 2.2))
+    for _ in range(rng.randrange(15, 50)):
+        yield
+    for _ in range(20):
+        if not stage.present(rider):
+            return
+        own_m = stage.ahead(rider)[0]
+        others = [stage.ahead(k) for k in stage.vehicles(within_m=45.0) if k != rider]
+        if all(abs(forward - own_m) > 4.0 or left > -1.5 for forward, left in others):
+            yield from _slide(stage, rider, lane_left, rng.uniform(1.2, 2.2))
+            return
+        for _ in range(5):
+            yield
+
+
+def _slide(stage: Stage, rider: str, to_left_m: float, seconds: float) -> Script:
+    """Move sideways at a steady speed, unless somebody is close ahead there or the route ends."""
+    if not stage.present(rider):
+        return
+    forward, from_left_m = stage.ahead(rider)
+    speed = max(3.0, stage.speed(rider))
+    front_m = stage.ego_front_m() + forward + stage.length(rider)
+    steps = round(seconds / STEP_S)
+    for k in range(1, steps + 1):
+        front_m += speed * STEP_S
+        if front_m > stage.route.s_m[-1] - 2.0 or not stage.present(rider):
+            return
+        share = k / steps
+        eased = share * share * (3.0 - 2.0 * share)
+        left = from_left_m + (to_left_m - from_left_m) * eased
+        lean = 6.0 * share * (1.0 - share) * (to_left_m - from_left_m) / seconds / speed
+        stage.put(rider, front_m, left, lean, speed, False)
+        yield
 
 
 def plan_cut_in(layout: Layout, rng: random.Random) -> Scene:

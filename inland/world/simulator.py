@@ -130,7 +130,7 @@ class Simulator:
         stage.add(Vehicle(EGO_ID, "ego", edges, first.index, front_m, scene.speed_mps))
         libsumo.vehicle.setSpeedMode(EGO_ID, 0)
         libsumo.vehicle.setLaneChangeMode(EGO_ID, 0)
-        for vehicle in vehicles(self.layout, self.programme, scene.density, scene.clear, rng):
+        for vehicle in vehicles(self.layout, self.route, self.programme, scene.density, scene.clear, rng):
             stage.add(vehicle)
         for walker in walkers(self.layout, self.programme, scene.density, rng):
             stage.add_walker(walker)
@@ -153,7 +153,9 @@ class Simulator:
         """SUMO wants the front bumper's centre, and degrees clockwise from north."""
         x = ego.x_m + FRONT_AHEAD_M * math.cos(ego.yaw_rad)
         y = ego.y_m + FRONT_AHEAD_M * math.sin(ego.yaw_rad)
-        libsumo.vehicle.moveToXY(EGO_ID, "", -1, x, y, 90.0 - math.degrees(ego.yaw_rad), keepRoute=2)
+        libsumo.vehicle.moveToXY(
+            EGO_ID, "", -1, x, y, 90.0 - math.degrees(ego.yaw_rad), keepRoute=2, matchThreshold=8.0
+        )
 
     def _state(self, ego: Ego) -> WorldState:
         rows: list[tuple[float, ...]] = []

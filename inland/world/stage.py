@@ -61,7 +61,7 @@ class Stage:
             depart=str(vehicle.depart_s) if vehicle.depart_s > self.t_s else "now",
             departLane=str(vehicle.lane),
             departPos=f"{vehicle.at_m * self._scales[lane]:.2f}",
-            departSpeed=f"{vehicle.speed_mps:.2f}",
+            departSpeed=f"{vehicle.speed_mps:.2f}" if vehicle.speed_mps >= 0.0 else "max",
         )
         # Left to themselves, riders fill the gaps between waiting cars until nobody can move, and cars squeeze
         # past an ego that has stopped, touching it.
@@ -157,14 +157,15 @@ class Stage:
         dx, dy = x - path[i, 0], y - path[i, 1]
         return float(s[i] + dx * step[0] + dy * step[1]), float(step[0] * dy - step[1] * dx)
 
-    def vehicles(self, prefix: str = "") -> list[str]:
-        """Everybody on the road but the ego, in a fixed order."""
-        return sorted(v for v in libsumo.vehicle.getIDList() if v != EGO_ID and v.startswith(prefix))
+    def vehicles(self, within_m: float) -> list[str]:
+        """Everybody on the road but the ego, no farther from it than this in x and in y, in a fixed order."""
+        found = []
+        for name in sorted(libsumo.vehicle.getIDList()):
+            x, y = libsumo.vehicle.getPosition(name)
+            if name != EGO_ID and abs(x - self.ego.x_m) < within_m and abs(y - self.ego.y_m) < within_m:
+                found.append(name)
+        return found
 
     def lane_length(self, lane: str) -> float:
         """Metres."""
         return float(arc_length(self.layout.lanes[lane].centre)[-1])
-
-    def ride_in(self, vehicle: str, lane_index: int, seconds: float) -> None:
-        """Ask a vehicle to use another lane of its road for a while; it goes when it is safe."""
-        libsumo.vehicle.changeLane(vehicle, lane_index, seconds)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inland.world.layout import Lane, LaneKind, Layout
+from inland.world.layout import Lane, LaneKind, Layout, Route
 from inland.world.lights import ARMS, Programme
-from inland.world.roads import arc_length, edge_lanes
+from inland.world.roads import arc_length, cut, edge_lanes
 from inland.world.state import Kind, Light
 
 KINDS: dict[str, Kind] = {
@@ -24,6 +25,8 @@ KINDS: dict[str, Kind] = {
 }
 """SUMO vehicle type (``networks/types.add.xml``) -> what it is."""
 MOTOR = ("car", "car", "car", "suv", "suv", "van")
+REACH_M = 140.0
+"""From the middle of the ego's route: nobody is placed beyond, where the ego would never see them."""
 RIGHT_TURNS = 0.3
 """Share of those who may turn right who draw their way freely; all others go straight on."""
 TWO_WHEELERS = ("scooter", "scooter", "courier", "courier", "bicycle")
@@ -31,7 +34,10 @@ TWO_WHEELERS = ("scooter", "scooter", "courier", "courier", "bicycle")
 
 @dataclass(frozen=True, slots=True)
 class Vehicle:
-    """One vehicle that departs: on ``edges``, from ``lane`` (its index), ``at_m`` after the lane's beginning."""
+    """One vehicle that departs: on ``edges``, from ``lane`` (its index), ``at_m`` after the lane's beginning.
+
+    A negative speed is the fastest that is safe there (a given speed that is not keeps it from departing).
+    """
 
     id: str
     type: str
@@ -55,13 +61,16 @@ class Walker:
 
 @dataclass(frozen=True, slots=True)
 class Density:
-    """Mean gaps between vehicles of a lane, and how many walk. 0 is none."""
+    """Mean gaps between vehicles of a lane, and how many walk. 0 is none.
+
+    ``two_wheel_gap_beside_m`` is the gap along the ego's own roads, where it differs.
+    """
 
     car_gap_m: float = 50.0
     two_wheel_gap_m: float = 0.0
     walkers: int = 12
     inflow_per_lane_hz: float = 0.06
-    two_wheel_in_drive: float = 0.0
+    two_wheel_gap_beside_m: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +86,19 @@ class Clear:
 
 
 def vehicles(
-    layout: Layout, programme: Programme, density: Density, clear: tuple[Clear, ...], rng: random.Random
+    layout: Layout, route: Route, programme: Programme, density: Density, clear: tuple[Clear, ...], rng: random.Random
 ) -> Iterator[Vehicle]:
-    """Vehicles on every road lane at the start, and those that come in later at the far ends."""
+    """Vehicles on the road lanes near the ego's route at the start, and those that come in later at the far ends."""
+    middle = route.path[len(route.path) // 2]
+    own_edges = {layout.lanes[k].edge for k in route.lanes}
     count = 0
     for arm in ARMS:
         for way in ("in", "out"):
             for lane in edge_lanes(layout.lanes, f"{arm}_{way}", (LaneKind.DRIVE, LaneKind.TWO_WHEEL)):
                 two_wheel = lane.kind == LaneKind.TWO_WHEEL
                 gap_m = density.two_wheel_gap_m if two_wheel else density.car_gap_m
+                if two_wheel and density.two_wheel_gap_beside_m and lane.edge in own_edges:
+                    gap_m = density.two_wheel_gap_beside_m
                 if not gap_m:
                     continue
                 routes = onward(layout, lane) if way == "in" else [(lane.edge,)]
@@ -99,6 +112,9 @@ def vehicles(
                         kind = rng.choice(("truck", "bus"))
                     edges = rng.choice(routes if rng.random() < RIGHT_TURNS else straight)
                     if any(c.lane == lane.id and c.from_m <= at_m <= c.to_m for c in clear):
+                        continue
+                    place = cut(lane.centre, at_m, at_m + 0.5)[0]
+                    if math.hypot(*(place - middle)) > REACH_M:
                         continue
                     count += 1
                     yield Vehicle(f"v{count}", kind, edges, lane.index, at_m, speed)
@@ -137,7 +153,7 @@ def _cruise(lane: Lane) -> float:
 def _spread(
     layout: Layout, lane: Lane, programme: Programme, gap_m: float, rng: random.Random
 ) -> Iterator[tuple[float, float]]:
-    """Positions from the lane's end backwards with speeds that could come to rest at a red light ahead."""
+    """Positions from the lane's end backwards: at a red light some who wait, then those who come."""
     length = _length(layout, lane.id)
     two_wheel = lane.kind == LaneKind.TWO_WHEEL
     body = 2.5 if two_wheel else 9.0
@@ -145,20 +161,14 @@ def _spread(
     stopping = signal is not None and programme.light(signal.id, 0.0) != Light.GREEN
     at = length - (rng.uniform(1.0, 2.0) if stopping else rng.uniform(3.0, gap_m))
     waiting = rng.randrange(0, 6 if two_wheel else 3) if stopping else 0
-    rear_m = length
     while at > 12.0:
         if waiting > 0:
             yield at, 0.0
             waiting -= 1
-            rear_m = at - body
             at -= body + rng.uniform(0.0, 1.5)
-            continue
-        room = rear_m - at - 3.0
-        speed = _cruise(lane) * rng.uniform(0.55, 0.7)  # even the slowest kind may depart with it
-        if stopping:
-            speed = min(speed, (2 * 1.5 * max(room, 0.0)) ** 0.5)
-        yield at, speed
-        at -= body + rng.expovariate(1.0 / gap_m)
+        else:
+            yield at, -1.0
+            at -= body + rng.expovariate(1.0 / gap_m)
 
 
 def walkers(layout: Layout, programme: Programme, density: Density, rng: random.Random) -> Iterator[Walker]:
