@@ -11,12 +11,13 @@ from hand_made import cruise, make_log, others, state
 
 from inland.drivers import Observation
 from inland.errors import BadInput
+from inland.metrics import score_episode
 from inland.world.episode import StepRecord, run_episode, run_episodes
 from inland.world.episode_log import EpisodeLog
 from inland.world.expert import ExpertDriver
 from inland.world.geometry import make_path
 from inland.world.state import Control, Kind
-from inland.world.towns import EpisodeSpec, episode_spec
+from inland.world.towns import EpisodeSpec, episode_spec, episode_specs, load_layout
 
 
 class Reckless:
@@ -47,6 +48,12 @@ def us(scenario: str, n: int) -> EpisodeSpec:
     return episode_spec("town_us", "us_oak", scenario, "develop", n)
 
 
+def masters(specs: list[EpisodeSpec]) -> list[str]:
+    logs = run_episodes(specs, ExpertDriver, images=False)
+    scores = [score_episode(log, load_layout(log.spec.layout)) for log in logs]
+    return [f"{s} {k.end} {k.infractions}" for s, k in zip(specs, scores, strict=True) if not k.success]
+
+
 # Each of these runs in the simulator process: SUMO holds one simulation per process.
 def expert_twice() -> tuple[bytes, bytes, str]:
     first, between, second = run_episodes(
@@ -75,6 +82,10 @@ def test_the_same_seed_gives_the_same_log_whatever_ran_before(simulator: Pool) -
     first, second, between = simulator.apply(expert_twice)
     assert first == second
     assert between == "completed"
+
+
+def test_the_expert_masters_an_episode_of_every_scenario(simulator: Pool) -> None:
+    assert simulator.apply(masters, (list(episode_specs("town_cn", "develop", 8)),)) == []
 
 
 def test_a_reckless_driver_leaves_the_road_or_hits_somebody(simulator: Pool) -> None:

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from inland.drivers import Observation
 from inland.world.episode import route_hint
 from inland.world.expert import ExpertDriver, plan_route, style_of
+from inland.world.flows import flows_of, follow_flow
 from inland.world.geometry import make_path
+from inland.world.layout import Lane, LaneKind
 from inland.world.planning import FRONT_M, Leader, follow, must_stop, predict, track
 from inland.world.safety import is_calm, would_fail
 from inland.world.sight import Memory, in_sight
 from inland.world.state import Actors, Command, Control, Ego, Kind, Light, RouteHint, WorldState
+from inland.world.towns import load_layout
 from inland.world.vehicle import step_vehicle
 
 LAYOUT, ROUTE = straight_layout(), straight_route()
@@ -163,6 +166,25 @@ def test_whoever_drives_along_the_road_is_predicted_round_its_bend() -> None:
     assert np.hypot(x[0, -1], y[0, -1] - 40) - 40 > 5
 
 
+def test_who_is_in_a_lane_that_only_turns_left_is_expected_to_turn_left() -> None:
+    town = load_layout("us_oak")
+    flows = flows_of(town)
+    lanes = [k for k in town.lanes.values() if k.edge == "e_in" and k.kind == LaneKind.DRIVE]
+    [left] = [k for k in lanes if len(k.successors) == 1]
+    [mixed] = [k for k in lanes if len(k.successors) == 2]
+
+    def turned(lane: Lane) -> float | None:
+        (x0, y0), (x1, y1) = lane.centre[-2], lane.centre[-1]
+        yaw = float(np.arctan2(y1 - y0, x1 - x0))
+        where = follow_flow(flows, x1 - 3 * np.cos(yaw), y1 - 3 * np.sin(yaw), yaw, 9.0)
+        return None if where is None else float(where[2][-1] - yaw)
+
+    assert turned(left) == pytest.approx(np.pi / 2, abs=0.5)
+    # Where a lane leads two ways, nothing is claimed; off the road, neither.
+    assert turned(mixed) is None
+    assert follow_flow(flows, 500.0, 500.0, 0.0, 9.0) is None
+
+
 def test_the_safety_driver_sees_what_is_coming() -> None:
     plan = plan_route(LAYOUT, ROUTE, style_of(5))
 
@@ -178,6 +200,9 @@ def test_the_safety_driver_sees_what_is_coming() -> None:
     assert why(ego, Control(0.03, 0.0)) == "out_of_lane"
     assert why(Ego(85, 0, 0, 10.0), straight, light=Light.RED) == "red_light"
     assert why(Ego(85, 0, 0, 10.0), Control(0, -8.0), light=Light.RED) is None
+    # Amber counts as red for whoever could stop comfortably (here by 2.2 m/s2) and does not brake.
+    assert why(Ego(73.5, 0, 0, 10.0), Control(0.0, 2.0), light=Light.AMBER) == "red_light"
+    assert why(Ego(85, 0, 0, 10.0), straight, light=Light.AMBER) is None
     assert is_calm(ego, plan, 20.0)
     assert not is_calm(dataclasses.replace(ego, y_m=0.8), plan, 20.0)
 
