@@ -82,7 +82,14 @@ def ingest(
     from inland.site import open_site
 
     with Progress("ingest") as progress:
-        result = station(open_site(site), list(paths), assume_fps=assume_fps, processes=processes, progress=progress)
+        try:
+            result = station(
+                open_site(site), list(paths), assume_fps=assume_fps, processes=processes, progress=progress
+            )
+        except InlandError:
+            # The answer is printed whatever the exit code: a script that reads it need not guess.
+            _answer({"committed": [], "already_there": [], "quarantined": []}, as_json)
+            raise
     answer = {
         "committed": list(result.committed),
         "already_there": list(result.already_there),
@@ -92,6 +99,8 @@ def ingest(
         print(f"quarantined {bad.path}: {bad.reason}", file=sys.stderr)
         if bad.remedy:
             print(f"  remedy: {bad.remedy}", file=sys.stderr)
+    for path in result.cut:
+        print(f"{path} ends early: what was whole came in", file=sys.stderr)
     _answer(answer, as_json)
     if result.quarantined:
         raise typer.Exit(1)

@@ -60,6 +60,7 @@ def test_an_empty_folder_is_said_to_hold_no_log(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     run = inland("ingest", str(site), str(tmp_path / "logs"), "--json")
     assert run.returncode == 2
+    assert json.loads(run.stdout) == {"committed": [], "already_there": [], "quarantined": []}
     assert str(tmp_path / "logs") in run.stderr
     assert "Traceback" not in run.stderr
 
