@@ -81,8 +81,10 @@ def _drive_job(job: tuple[EpisodeSpec, bool, bool]) -> dict[str, Any]:
     return drive_one(*job)
 
 
-def _told(row: dict[str, Any]) -> dict[str, Any]:
-    """Name a failure on standard error as soon as it is known."""
+def _told(n: int, row: dict[str, Any]) -> dict[str, Any]:
+    """Say on standard error how far it is, and name a failure as soon as it is known."""
+    if n % 25 == 0:
+        print(f"{n} episodes driven", file=sys.stderr, flush=True)
     if not row["success"]:
         spec = row["spec"]
         print(spec["layout"], spec["scenario"], spec["n"], row["end"], row["infractions"], file=sys.stderr)
@@ -110,9 +112,9 @@ def evaluate_expert(
     jobs = [(spec, images, perturb) for spec in specs]
     if processes > 1:
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            rows = [_told(row) for row in pool.imap(_drive_job, jobs, chunksize=1)]
+            rows = [_told(n, row) for n, row in enumerate(pool.imap(_drive_job, jobs, chunksize=1), 1)]
     else:
-        rows = [_told(_drive_job(job)) for job in jobs]
+        rows = [_told(n, _drive_job(job)) for n, job in enumerate(jobs, 1)]
     return summary(town, rows, time.perf_counter() - start)
 
 
