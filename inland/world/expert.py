@@ -121,34 +121,34 @@ class ExpertDriver:
     digest = f"expert-{REVISION}"
 
     def __init__(self) -> None:
-        self._style = Style()
-        self._route: Route | None = None
-        self._plan: Plan | None = None
-        self._others: Others | None = None
-        self._s_m = 0.0
-        self._command_mps2 = 0.0
-        self._aside_m = 0.0
-        self._stopping_m: float | None = None
-        self._state: WorldState | None = None
-        self._visible: Others | None = None
+        self.reset(0)
 
     def reset(self, seed: int) -> None:
         """Forget the past; take the style of this seed."""
-        self.__init__()  # type: ignore[misc]
         self._style = style_of(seed)
+        self._route: Route | None = None
+        self._plan: Plan | None = None
+        self._others: Others | None = None
+        self._visible: Others | None = None
+        self._state: WorldState | None = None
+        self._s_m, self._offset_m = 0.0, 0.0
+        self._aside_m = 0.0
+        self._command_mps2 = 0.0
+        self._stopping_m: float | None = None
 
     def see(self, state: WorldState, layout: Layout, route: Route, seen: Collection[int]) -> None:
         """Take in the world of this step; ``seen`` are ids of road users that the rig saw within two seconds.
 
         Call it once a step, also while somebody else drives: the expert then knows how others move.
         """
-        if route is not self._route:
-            self._route, self._plan = route, plan_route(layout, route, self._style)
-            self._s_m, _ = self._plan.path.project(state.ego.x_m, state.ego.y_m)
+        near_s_m: float | None = self._s_m
+        if self._plan is None or route is not self._route:
+            self._route, self._plan, near_s_m = route, plan_route(layout, route, self._style), None
         elif self._state is not None:
             # Whoever else drove, the jerk limit starts from what the car does.
             measured = state.ego.acceleration_mps2
             self._command_mps2 = min(max(self._command_mps2, measured - 0.5), measured + 0.5)
+        self._s_m, self._offset_m = self._plan.path.project(state.ego.x_m, state.ego.y_m, near_s_m)
         self._state = state
         self._others = track(state.actors, self._others)
         ids = np.fromiter(seen, dtype=np.int32, count=len(seen))
@@ -160,8 +160,7 @@ class ExpertDriver:
             raise RuntimeError("the expert must see() the world before it drives")
         state, plan, style = self._state, self._plan, self._style
         ego, path = state.ego, plan.path
-        s, offset = path.project(ego.x_m, ego.y_m, self._s_m)
-        self._s_m = s
+        s, offset = self._s_m, self._offset_m
         self._visible = within_reach(self._visible, path, s)
         aim = room_to_pass(self._visible, path, s)
         self._aside_m += min(max(aim - self._aside_m, -0.04), 0.04)
