@@ -42,7 +42,7 @@ class Simulator:
         self.scene: Scene = self._scenario.plan(self.layout, rng)
         self.route: Route = make_route(self.layout, self.scene.lanes, self.scene.start_m, self.scene.end_m)
         self.free_flow_s = free_flow_s(self.route)
-        self.time_limit_s = 1.7 * self.free_flow_s + self.scene.wait_s + 12.0
+        self.time_limit_s = 1.7 * self.free_flow_s + self.scene.wait_s + 20.0
         self._network = load_network(spec.layout)
         self._signal_ids = [s.id for s in self.layout.signals]
         self._open = False
