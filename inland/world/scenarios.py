@@ -298,7 +298,8 @@ def cut_in(stage: Stage, scene: Scene) -> Script:
     begin_s, merge_s = stage.t_s + rng.uniform(0.3, 4.0), rng.uniform(1.4, 2.4)
     left, slow_to, brake = width_m, -1.0, rng.uniform(0.8, 2.2)
     while front < stage.route.s_m[-1] - 3.0 and stage.present(cutter):
-        ego, gap = stage.ego.speed_mps, front - length_m - stage.ego_front_m()
+        # The ego has already moved in this step, the cutter not yet.
+        ego, gap = stage.ego.speed_mps, front + speed * STEP_S - length_m - stage.ego_front_m()
         if left < width_m or gap >= gap_m - 0.3:  # far enough ahead: in it comes, and keeps its gap meanwhile
             left = max(0.0, left - width_m * STEP_S / merge_s)
             target = ego + max(-1.0, min(1.0, gap_m - gap))
