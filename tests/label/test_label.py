@@ -106,6 +106,17 @@ def test_nothing_is_invented_where_a_log_lacks_a_field() -> None:
     assert (found.flags == 0).all()
 
 
+def test_tapped_keys_are_read_as_the_arc_between_and_only_where_the_log_has_them() -> None:
+    ego_t = 1_000_000_000 + STEP_NS * np.arange(80, dtype=np.int64)
+    taps = np.where(np.arange(80) % 3 == 0, 0.9, 0.0)
+    taps[60:] = np.nan
+    clip, _ = made_clip(6, frames=70, more={"steering_normalised": signal("steering_normalised", ego_t, taps)})
+    found = hindsight(clip).steering_normalised
+    np.testing.assert_allclose(found[4:55], 0.3, atol=1e-6)  # nine samples hold exactly three taps
+    assert np.isfinite(found[:60]).all()
+    assert np.isnan(found[60:]).all()
+
+
 def test_frames_near_a_take_over_and_standing_and_braking_ones_are_flagged() -> None:
     ego_t = 1_000_000_000 + STEP_NS * np.arange(80, dtype=np.int64)
     speed = np.concatenate([np.linspace(6, 0, 20), np.zeros(40), np.linspace(0, 8, 20)])
