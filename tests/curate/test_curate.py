@@ -145,3 +145,13 @@ def test_an_empty_lake_says_what_to_do(tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match="ingest logs first"):
         curate(init_site(tmp_path / "site", "us"), TINY)
+
+
+def test_a_changed_dataset_must_raise_the_revision() -> None:
+    # Clips made by hand, no pixels: this digest must be the same on every machine.
+    from inland.curate import REVISION
+    from inland.label import REVISION as LABEL_REVISION
+
+    clips = [replace(made(i, f"d{i // 3}", i * 10), media=f"{i:064x}") for i in range(9)]
+    dataset = make_dataset(clips, [hindsight(clip) for clip in clips], TINY)
+    assert (REVISION, LABEL_REVISION, dataset.id) == (1, 3, "9f53dd78ed22f3c8")

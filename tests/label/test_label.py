@@ -184,3 +184,14 @@ def test_missing_values_inside_a_signal_are_not_bridged_beyond_the_gap() -> None
     found = between(Signal("speed_mps", T, value), T)
     assert np.isnan(found[10:14]).all()
     assert found[30] == pytest.approx(30)
+
+
+def test_a_changed_label_must_raise_the_revision() -> None:
+    from inland.digest import digest_of
+    from inland.label import FIELDS, REVISION
+
+    clip, _ = made_clip(0, more={"steering_normalised": signal("steering_normalised", T + 1_000_000_000, T / 9e9)})
+    found = hindsight(clip)
+    rounded = {name: np.nan_to_num(getattr(found, name).astype(np.float64), nan=-99.0) for name in FIELDS}
+    golden = {name: (np.round(value, 3) + 0.0).tolist() for name, value in rounded.items()}
+    assert (REVISION, digest_of(golden)[:16]) == (3, "eb449e810b6b83f8")
