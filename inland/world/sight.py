@@ -19,12 +19,12 @@ SEEN_PIXELS = 6
 MEMORY_NS = 2_000_000_000
 """How long a road user that was seen counts as known."""
 
-# x, y, yaw in the rig frame, half field of view, focal length in pixels: the rig of the towns (camera.RIG).
-_VIEWS = (
+VIEWS = (
     (1.6, 0.0, 0.0, radians(50), 128 / tan(radians(50))),
     (1.9, 0.95, radians(140), radians(45), 64 / tan(radians(45))),
     (1.9, -0.95, radians(-140), radians(45), 64 / tan(radians(45))),
 )
+"""The towns' rig (camera.RIG): x, y, yaw in the rig frame, half the field of view, focal length in pixels."""
 
 
 def in_sight(state: WorldState) -> NDArray[np.int32]:
@@ -38,7 +38,7 @@ def in_sight(state: WorldState) -> NDArray[np.int32]:
     length, width, height = actors.size_m.T.astype(float)
     relative = actors.yaw_rad - ego.yaw_rad
     seen = np.zeros(len(actors), dtype=bool)
-    for x, y, yaw, half_view, focal in _VIEWS:
+    for x, y, yaw, half_view, focal in VIEWS:
         distance = np.maximum(np.hypot(along - x, left - y), 0.5)
         bearing = np.arctan2(left - y, along - x)
         across = length * np.abs(np.sin(relative - bearing)) + width * np.abs(np.cos(relative - bearing))

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inland.drivers import Observation
-from inland.world.episode import route_hint
+from inland.world.episode import RIG_SIZES, route_hint
 from inland.world.expert import ExpertDriver, plan_route, style_of
 from inland.world.flows import flows_of, follow_flow
 from inland.world.geometry import make_path
 from inland.world.layout import Lane, LaneKind
 from inland.world.planning import FRONT_M, Leader, follow, must_stop, predict, track
 from inland.world.safety import is_calm, would_fail
-from inland.world.sight import Memory, in_sight
+from inland.world.sight import VIEWS, Memory, in_sight
 from inland.world.state import Actors, Command, Control, Ego, Kind, Light, RouteHint, WorldState
 from inland.world.towns import load_layout
 from inland.world.vehicle import step_vehicle
@@ -216,6 +216,20 @@ def test_the_rig_does_not_see_behind_a_truck_or_far_away() -> None:
     size[0] = (8.0, 2.4, 3.0)
     seen = in_sight(state(0, Ego(0, 0, 0, 5.0), dataclasses.replace(row, size_m=size)))
     assert seen.tolist() == [1, 3, 5]
+
+
+def test_geometry_and_pictures_speak_of_the_same_rig() -> None:
+    from inland.world.camera import RIG
+
+    assert {k.name: (k.width_px, k.height_px) for k in RIG.cameras} == RIG_SIZES
+    for camera, (x, y, yaw, half_view, focal) in zip(RIG.cameras, VIEWS, strict=True):
+        assert camera.position_m is not None
+        assert camera.rotation_rad is not None
+        assert camera.focal_px is not None
+        assert (camera.position_m[0], camera.position_m[1]) == (x, y)
+        assert np.cos(camera.rotation_rad[2] - yaw) == pytest.approx(1.0)
+        assert camera.focal_px[0] == pytest.approx(focal)
+        assert np.arctan(camera.width_px / 2 / focal) == pytest.approx(half_view)
 
 
 def test_memory_lasts_two_seconds() -> None:
