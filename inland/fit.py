@@ -212,8 +212,9 @@ def fit(
     losses: list[Tensor] = []
     began, first = time.perf_counter(), step
     batches = prefetch(_training_batches(table, recipe, look, step, position, device))
-    with contextlib.closing(batches), _deterministic():
+    with contextlib.closing(batches), _deterministic(), torch.random.fork_rng():
         for batch in batches:
+            torch.manual_seed(recipe.seed * 1_000_003 + step * world + rank)  # dropout too is drawn from (seed, step)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate_at(recipe, step)
             out = shown(batch.pictures, batch.present, batch.speed_mps, batch.route, batch.jitter)

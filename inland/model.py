@@ -168,7 +168,7 @@ class Network(nn.Module):
     data have no target stays exactly zero.
     """
 
-    def __init__(self, cameras: Sequence[CameraInput], frames: int, depth: int = 0) -> None:
+    def __init__(self, cameras: Sequence[CameraInput], frames: int, depth: int = 0, dropout: float = 0.0) -> None:
         super().__init__()
         size = Size.of(depth)
         self.cameras = tuple(cameras)
@@ -204,6 +204,7 @@ class Network(nn.Module):
             self.query = nn.Linear(size.width // 2, size.width)
             self.attention = nn.ModuleList(_Attention(size.width) for _ in range(size.attention_layers))
             features = size.width
+        self.dropout = nn.Dropout(dropout)
         self.trunk = nn.Sequential(
             nn.Linear(features + size.width // 2, size.width), nn.ReLU(),
             nn.Linear(size.width, size.width), nn.ReLU(),
@@ -234,7 +235,7 @@ class Network(nn.Module):
             for layer in self.attention:
                 tokens = layer(tokens)
             parts = [tokens[:, 0]]
-        return cast(Tensor, self.head(self.trunk(torch.cat([*parts, ego], 1))))
+        return cast(Tensor, self.head(self.trunk(torch.cat([*(self.dropout(part) for part in parts), ego], 1))))
 
     def _look(
         self,
@@ -295,7 +296,7 @@ class Face(nn.Module):
 
 def make_network(recipe: Recipe) -> nn.Module:
     """The house's own network of a recipe."""
-    return Network(recipe.cameras, recipe.frames, recipe.depth)
+    return Network(recipe.cameras, recipe.frames, recipe.depth, recipe.feature_dropout)
 
 
 def build(recipe: Recipe) -> nn.Module:

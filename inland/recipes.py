@@ -74,7 +74,8 @@ class Recipe:
 
     ``depth`` is the one dial of the network's size. ``frames`` pictures of each camera, ``history_step_s``
     apart. ``speed_dropout`` hides the speed and ``camera_dropout`` one camera other than the first, in that
-    share of the samples: a network that sees its own speed learns to keep it. ``image_jitter`` is the largest
+    share of the samples: a network that sees its own speed learns to keep it. ``feature_dropout`` hides that share
+    of what the encoders found: few drives are soon learnt by heart. ``image_jitter`` is the largest
     relative change of brightness and contrast. ``mirror`` is the share of samples that are flipped left to right
     with their targets (for one camera that looks ahead, where traffic keeps to no side), ``shift_px`` the largest
     random shift of the prepared pictures. ``average`` is the decay of the exponential mean of the
@@ -94,6 +95,7 @@ class Recipe:
     average: float = 0.99
     speed_dropout: float = 0.3
     camera_dropout: float = 0.05
+    feature_dropout: float = 0.1
     image_jitter: float = 0.15
     mirror: float = 0.0
     shift_px: int = 0

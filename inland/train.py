@@ -32,7 +32,7 @@ from inland.samples import SampleTable, open_samples
 if TYPE_CHECKING:
     from inland.site import Site
 
-REVISION = 1
+REVISION = 2
 
 
 @dataclass(frozen=True, slots=True)
