@@ -66,10 +66,16 @@ def to_onnx(network: nn.Module, recipe: Recipe) -> bytes:
                 output_names=list(OUTPUT_NAMES),
                 dynamic_shapes={"inputs": tuple({0: batch} for _ in names)},
             )
+    except (torch.onnx.OnnxExporterError, torch._dynamo.exc.TorchDynamoException) as error:
+        raise TrainingError(
+            f"the network does not export to ONNX: {(str(error).strip().splitlines() or ['no reason given'])[0]}",
+            place=f"make_model={recipe.make_model!r}",
+            remedy="use operators that ONNX has, and no Python branch on what a tensor holds",
+        ) from error
     finally:
         quiet.setLevel(level)
     if program is None:
-        raise TrainingError("torch gave no ONNX program", remedy="export a network without Python side effects")
+        raise TrainingError("torch gave no ONNX program", place=f"make_model={recipe.make_model!r}")
     onnx = _bare(program.model_proto)
     _check(face, onnx, recipe)
     return onnx

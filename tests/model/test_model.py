@@ -5,7 +5,7 @@ import pytest
 import torch
 from learning_clips import TINY
 
-from inland.errors import BadInput
+from inland.errors import BadInput, TrainingError
 from inland.export import OUTPUT_NAMES, example_inputs, to_onnx
 from inland.model import OUTPUTS, Face, Network, Size, build
 from inland.recipes import RECIPES, Recipe, get
@@ -126,6 +126,18 @@ class OwnNetwork(torch.nn.Module):
 
 def make_own(recipe: Recipe) -> torch.nn.Module:
     return OwnNetwork()
+
+
+class Branches(OwnNetwork):
+    """Looks at its numbers to decide what to do: no graph can hold that."""
+
+    def forward(self, pictures, present, speed_mps, route, jitter=None):  # noqa: ANN001, ANN201
+        return super().forward(pictures, present, speed_mps, route) * (2 if float(speed_mps.sum()) > 3 else 1)
+
+
+def test_a_network_that_cannot_ship_is_refused_with_a_remedy() -> None:
+    with pytest.raises(TrainingError, match="does not export"):
+        to_onnx(Branches(), TINY)
 
 
 def make_nothing(recipe: Recipe) -> str:
