@@ -9,8 +9,8 @@ from inland.world.expert import Plan
 from inland.world.flows import keep_to_lanes
 from inland.world.geometry import Floats, box_corners, boxes_overlap, inside_any, wrapped
 from inland.world.layout import Layout
-from inland.world.planning import FRONT_M, Others, in_our_lane, near, predict
-from inland.world.state import EGO_SHAPE, Control, Ego, Light, WorldState
+from inland.world.planning import FRONT_M, Others, in_our_lane, leaders, near, predict
+from inland.world.state import EGO_SHAPE, Control, Ego, Kind, Light, WorldState
 from inland.world.vehicle import step_vehicle
 
 LANE_MARGIN_M = 1.4
@@ -32,9 +32,9 @@ def would_fail(
     s_m: float,
     horizon_s: float = 2.0,
 ) -> str | None:
-    """Why holding ``control`` would end badly within ``horizon_s``: collision, off_road, out_of_lane, red_light.
+    """Why holding ``control`` would end badly within ``horizon_s``, or None.
 
-    None where it would not. The ego is rolled out with its own vehicle model, holding the acceleration and
+    Reasons: collision, too_close, off_road, out_of_lane, red_light. The ego is rolled out with its own vehicle model, holding the acceleration and
     turning with the path's change of curvature (a driver answers again ten times a second: a bend is no
     mistake); others move as `planning.predict` says. ``s_m`` is the ego's place on the path.
     """
@@ -57,6 +57,8 @@ def would_fail(
         return "red_light"
     if _meets_somebody(state, plan, others, s_m, poses):
         return "collision"
+    if control.acceleration_mps2 > -1.5 and _too_close(state.ego, plan, others, s_m):
+        return "too_close"
     for step, pose in poses:
         # Further ahead the held control says less about the driver: a little more room.
         slack = SLACK_MPS * step / 10
@@ -105,6 +107,20 @@ def _runs_red(
         # Not braking, and at the horizon only an emergency brake would still stop before the line.
         room = max(line - (then_s_m + FRONT_M), 0.1)
         if acceleration_mps2 > -1.0 and speed_mps**2 / (2 * room) > 6.0:
+            return True
+    return False
+
+
+def _too_close(ego: Ego, plan: Plan, others: Others, s_m: float) -> bool:
+    """Whether a hard stop of the car ahead could no longer be answered by one of ours, 0.4 s later.
+
+    The longitudinal distance of responsibility-sensitive safety (Shalev-Shwartz et al. 2017), with 6 m/s2 for
+    whoever is ahead and 7.5 m/s2 for us, and half a metre to spare.
+    """
+    for leader in leaders(near(others, ego, reach_m=45.0), plan.path, s_m, reach_m=30.0):
+        theirs = max(leader.speed_mps, 0.0) ** 2 / 12.0
+        needed = 0.4 * ego.speed_mps + ego.speed_mps**2 / 15.0 - theirs + 0.5
+        if leader.kind <= Kind.BUS and ego.speed_mps > 2.0 and leader.gap_m < needed:
             return True
     return False
 

@@ -197,6 +197,9 @@ def test_the_safety_driver_sees_what_is_coming() -> None:
     assert why(ego, straight, others((1, Kind.CAR, 40, 0, 0, 0.0))) == "collision"
     assert why(ego, Control(0, -6.0), others((1, Kind.CAR, 40, 0, 0, 0.0))) is None
     assert why(ego, straight, others((1, Kind.CAR, 14, 0, 0, 12.0))) is None  # it must keep its distance
+    # Closing at 3 m/s with 6 m left: nothing happens within 2 s, but a hard stop ahead could not be answered.
+    assert why(Ego(20, 0, 0, 13.0), straight, others((1, Kind.CAR, 31.9, 0, 0, 10.0))) == "too_close"
+    assert why(ego, straight, others((1, Kind.CAR, 31.9, 0, 0, 10.0))) is None  # it merged at our speed
     assert why(ego, Control(0.03, 0.0)) == "out_of_lane"
     assert why(Ego(85, 0, 0, 10.0), straight, light=Light.RED) == "red_light"
     assert why(Ego(85, 0, 0, 10.0), Control(0, -8.0), light=Light.RED) is None
