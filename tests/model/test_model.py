@@ -131,7 +131,7 @@ def make_own(recipe: Recipe) -> torch.nn.Module:
 class Branches(OwnNetwork):
     """Looks at its numbers to decide what to do: no graph can hold that."""
 
-    def forward(self, pictures, present, speed_mps, route, jitter=None):  # noqa: ANN001, ANN201
+    def forward(self, pictures, present, speed_mps, route, jitter=None):
         return super().forward(pictures, present, speed_mps, route) * (2 if float(speed_mps.sum()) > 3 else 1)
 
 
