@@ -34,9 +34,10 @@ def would_fail(
 ) -> str | None:
     """Why holding ``control`` would end badly within ``horizon_s``, or None.
 
-    Reasons: collision, too_close, off_road, out_of_lane, red_light. The ego is rolled out with its own vehicle model, holding the acceleration and
-    turning with the path's change of curvature (a driver answers again ten times a second: a bend is no
-    mistake); others move as `planning.predict` says. ``s_m`` is the ego's place on the path.
+    Reasons: collision, too_close, off_road, out_of_lane, red_light. The ego is rolled out with its own vehicle
+    model, holding the acceleration and turning with the path's change of curvature (a driver answers again ten
+    times a second: a bend is no mistake); others move as `planning.predict` says. ``s_m`` is the ego's place on
+    the path.
     """
     path = plan.path
     # Steering lags, so that a driver steers for the road a fifth of a second ahead.
