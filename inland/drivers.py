@@ -96,8 +96,7 @@ class ModelDriver:
         self.name = name
         self.digest = digest_of(manifest)[:32]
         self._shapes: dict[str, tuple[int, int]] = {
-            camera["name"]: (int(camera["height_px"]), int(camera["width_px"]))
-            for camera in manifest["cameras"]
+            camera["name"]: (int(camera["height_px"]), int(camera["width_px"])) for camera in manifest["cameras"]
         }
         self.cameras = tuple(self._shapes) if manifest["looks"] else ()
         self._frames = int(manifest["frames"])

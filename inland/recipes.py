@@ -47,7 +47,7 @@ class FrameWeights:
     """How often a frame is drawn in an epoch, relative to 1. Where several apply, the largest counts.
 
     A standing frame that none of the others names is thinned: thousands of pictures of one red light teach
-    that the speed stays what it was. The values are those of the measured prototype (docs/decisions).
+    that the speed stays what it was. The values are those of the measured prototype.
     """
 
     standing: float = 0.1
