@@ -158,6 +158,26 @@ def summary(town: str, rows: list[dict[str, Any]], seconds: float) -> dict[str, 
     }
 
 
+def run(episodes: int = 400, processes: int = 2) -> dict[str, Any]:
+    """Both towns, for ``python -m benchmarks expert``: rows of name, value, target and whether it is met."""
+    towns = {town: evaluate_expert(town, episodes, processes) for town in TOWNS}
+    rows = []
+    for town, found in towns.items():
+        for name in ("success_rate", "worst_scenario"):
+            value, target = found[name], TARGETS[name]
+            rows.append({"name": f"expert {name} {town}", "value": value, "target": target, "met": value >= target})
+        ratio, target = found["free_flow_ratio"], TARGETS["free_flow_ratio"]
+        rows.append(
+            {
+                "name": f"expert free_flow_ratio {town} (median, nothing in the way)",
+                "value": ratio,
+                "target": target,
+                "met": ratio is not None and ratio <= target,
+            }
+        )
+    return {"targets": rows, "towns": towns}
+
+
 def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
