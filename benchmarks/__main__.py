@@ -1,4 +1,4 @@
-"""Runs the benchmarks and keeps each result with commit and machine: ``make bench``, or ``python -m benchmarks NAME...``.
+"""Runs the benchmarks and keeps each result with commit and machine: ``make bench`` or ``python -m benchmarks NAME``.
 
 Every benchmark is a module with ``run() -> dict``; the dict's ``targets`` are rows of name, value, target and whether
 it is met.
@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-ALL = ("world", "training", "gate", "expert", "driving")
+ALL = ("world", "training", "expert", "driving")
 RESULTS = Path(__file__).parent / "results"
 
 

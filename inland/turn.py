@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,7 @@ def _turn(site: Site, plan: TurnSize, processes: int, report: Report) -> dict[st
         old = score(site, drivers[:2], OLD_TOWN, plan.old_pairs, "final", processes=processes, progress=report)
     with watch.station("gate"):
         verdict = decide(pairs(new), pairs(old))
+        site.storage.put(f"turns/{number}/gate.json", json.dumps(asdict(verdict), indent=1).encode())
     release, rolled_out = None, None
     if verdict.passed:
         with watch.station("release"):
