@@ -41,7 +41,7 @@ class CollectSpec:
     first: int = 0
     vehicles: int = 12
     under_safety: float = 0.5
-    perturbed: float = 0.6
+    perturbed: float = 0.8
     scenarios: tuple[str, ...] = ()
 
 

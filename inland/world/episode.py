@@ -43,6 +43,8 @@ DISAGREE_LATERAL_MPS2 = 1.5
 DISAGREE_LONGITUDINAL_MPS2 = 2.5
 DISAGREE_STEPS = 3
 QUIET_NS = 3_000_000_000
+WEAK_BRAKES_END_MPS2 = -5.5
+"""A disturbance of the brakes ends where the driver asks for this much: no collision is to come of it."""
 """The same trigger is not given again within this time."""
 RIG_SIZES = {"front": (256, 144), "left": (128, 72), "right": (128, 72)}
 """Width and height of the towns' rig (camera.RIG), known here without loading a renderer."""
@@ -88,16 +90,34 @@ class _Disturbance:
     until: int = 0
     curvature: float = 0.0
     acceleration: float = 0.0
+    weak_until: int = 0
+    weakness: float = 1.0
+    calm_steps: int = 100
+
+    def braking(self, step: int, asked_mps2: float) -> float:
+        """What share of the braking that is asked for the brakes give.
+
+        A driver who always brakes in time never shows what to do when it is nearly too late: so some of the times
+        that braking begins, the brakes come late or weak. Real need ends it at once.
+        """
+        begins = asked_mps2 < -0.6 and self.calm_steps >= 10
+        self.calm_steps = 0 if asked_mps2 < -0.6 else self.calm_steps + 1
+        if begins and self.rng.random() < 0.6:
+            self.weakness = float(self.rng.choice([0.0, 0.4, 0.6]))
+            self.weak_until = step + int(self.rng.integers(6, 16 if self.weakness == 0.0 else 30))
+        if asked_mps2 < WEAK_BRAKES_END_MPS2:
+            self.weak_until = step
+        return self.weakness if step < self.weak_until else 1.0
 
     def of(self, step: int, ego: Ego) -> tuple[float, float]:
         """Curvature and acceleration to add at this step."""
         if self.next_step == 0:
             self.next_step = int(self.rng.integers(15, 60))
         if step >= self.next_step and ego.speed_mps > 2.0:
-            self.until = step + int(self.rng.integers(4, 9))
-            self.next_step = self.until + int(self.rng.integers(35, 90))
-            # A lateral acceleration of 0.7 to 1.6 m/s2 moves the car 0.1 to 0.5 m and turns it a few degrees.
-            sideways = self.rng.uniform(0.7, 1.6) * self.rng.choice([-1.0, 1.0])
+            self.until = step + int(self.rng.integers(4, 10))
+            self.next_step = self.until + int(self.rng.integers(25, 70))
+            # A lateral acceleration of 0.7 to 1.8 m/s2 moves the car 0.1 to 0.7 m and turns it a few degrees.
+            sideways = self.rng.uniform(0.7, 1.8) * self.rng.choice([-1.0, 1.0])
             self.curvature = float(np.clip(sideways / max(ego.speed_mps, 3.0) ** 2, -0.06, 0.06))
             self.acceleration = float(self.rng.uniform(-1.0, 0.8))
         return (self.curvature, self.acceleration) if step < self.until else (0.0, 0.0)
@@ -308,10 +328,12 @@ def _disturbed(command: Control, disturbance: _Disturbance | None, step: int, eg
     if disturbance is None:
         return command
     curvature, acceleration = disturbance.of(step, ego)
-    # A braking driver is never disturbed in its braking.
-    if command.acceleration_mps2 < -1.5:
+    asked = command.acceleration_mps2
+    given = asked * disturbance.braking(step, asked) if asked < 0.0 else asked
+    # Who brakes is not pushed aside as well.
+    if asked < -1.5:
         curvature, acceleration = 0.0, 0.0
-    return Control(command.curvature_1pm + curvature, command.acceleration_mps2 + acceleration)
+    return Control(command.curvature_1pm + curvature, given + acceleration)
 
 
 def _has_reason_to_wait(state: WorldState, plan: Plan, s_m: float) -> bool:
