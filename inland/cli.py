@@ -157,8 +157,8 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Label, curate, decode and train by a recipe; report the open-loop error beside the baselines."""
-    from inland.recipes import train_recipe
     from inland.site import open_site
+    from inland.train import train_recipe
 
     with Progress("train") as progress:
         result = train_recipe(open_site(site), recipe, processes=processes, progress=progress)

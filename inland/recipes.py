@@ -9,13 +9,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from inland.errors import BadInput
-
-if TYPE_CHECKING:
-    from inland.site import Site
-    from inland.train import TrainResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,21 +166,3 @@ def get(name: str) -> Recipe:
     if name not in RECIPES:
         raise BadInput(f"no recipe {name!r}", remedy=f"one of {', '.join(RECIPES)}, or module:function")
     return RECIPES[name]()
-
-
-def train_recipe(
-    site: Site,
-    name: str,
-    *,
-    where: str | None = None,
-    init: str | None = None,
-    processes: int | None = None,
-    progress: Callable[[float, float, str], None] | None = None,
-) -> TrainResult:
-    """Label, curate, decode and train by the recipe of that name: `inland train`. Raises BadInput."""
-    from inland.curate import curate
-    from inland.train import train
-
-    recipe = get(name)
-    dataset = curate(site, recipe, where, progress=progress)
-    return train(site, recipe, dataset, init=init, processes=processes, progress=progress)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from inland import station
-from inland.curate import Dataset
+from inland.curate import Dataset, curate
 from inland.digest import sha256
 from inland.drivers import read_model
 from inland.errors import BadInput, NotStored
@@ -26,7 +26,7 @@ from inland.export import manifest_of, model_digest, to_onnx
 from inland.fit import Progress, answers_of, choose_device, fit, keep_freed_memory, rank_and_world
 from inland.model import build
 from inland.openloop import commands_of, constant_answers, constant_table, mean_absolute_errors
-from inland.recipes import Recipe
+from inland.recipes import Recipe, get
 from inland.samples import SampleTable, open_samples
 
 if TYPE_CHECKING:
@@ -55,6 +55,21 @@ class TrainResult:
     seconds: float
     samples_per_s: float
     open_loop: Mapping[str, Mapping[str, float | None]]
+
+
+def train_recipe(
+    site: Site,
+    name: str,
+    *,
+    where: str | None = None,
+    init: str | None = None,
+    processes: int | None = None,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Label, curate, decode and train by the recipe of that name: `inland train`. Raises BadInput."""
+    recipe = get(name)
+    dataset = curate(site, recipe, where, progress=progress)
+    return train(site, recipe, dataset, init=init, processes=processes, progress=progress)
 
 
 def train(
