@@ -7,7 +7,7 @@ this site. Its data stays where it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from inland import lake
@@ -26,9 +26,11 @@ from inland.samples import open_samples
 from inland.scorecard import Scorecard
 from inland.site import Site, init_site
 from inland.sizes import TurnSize
+from inland.station import keep, key_of, recall
 from inland.train import train
 
 Report = Callable[[float, float, str], None]
+REVISION = 1
 TOWN = "town_us"
 PURPOSE = "a first driver"
 """What the base weights cross for, as both ledgers have it."""
@@ -128,14 +130,19 @@ def send_scorecard(site: Site, card: Scorecard) -> Crossing:
     return out
 
 
-def offer_raw_clip(site: Site, clips: Sequence[str]) -> Crossing | None:
+def offer_raw_clip(site: Site, clip: str) -> Crossing:
     """Ask the border for one clip to go abroad: it refuses, and the ledger says by which rules. Moves nothing."""
-    if not clips:
-        return None
-    clip = clips[0]
     (row,) = lake.take(site, "clips", [clip]).to_pylist()
     artifact = Artifact("clip", clip, tuple(row["origins"]), tuple(row["classes"]))
     return cross(site, artifact, direction="out", region="us", recipient="site abroad", purpose="training")
+
+
+def report_abroad(site: Site, card: Scorecard, clip: str) -> None:
+    """What leaves after a turn: the scorecard goes, a raw clip is asked for and refused. Once for each scorecard."""
+    key = key_of("report abroad", REVISION, card.digest, clip)
+    if recall(site, "report_abroad", key) is None:
+        sent, refused = send_scorecard(site, card), offer_raw_clip(site, clip)
+        keep(site, "report_abroad", key, {"sent": sent.entry, "refused": refused.entry})
 
 
 def _allow(site: Site, direction: str, other: Site, artifact: Artifact, purpose: str) -> dict[str, Any]:

@@ -93,7 +93,9 @@ def ingest(
     answer = {
         "committed": list(result.committed),
         "already_there": list(result.already_there),
-        "quarantined": [{"path": bad.path, "reason": bad.reason} for bad in result.quarantined],
+        # A cut log's whole part is in; its lost end is answered like any log that did not come in.
+        "quarantined": [{"path": bad.path, "reason": bad.reason} for bad in result.quarantined]
+        + [{"path": path, "reason": "truncated: it ends early; what was whole came in"} for path in result.cut],
     }
     for bad in result.quarantined:
         print(f"quarantined {bad.path}: {bad.reason}", file=sys.stderr)
@@ -102,7 +104,7 @@ def ingest(
     for path in result.cut:
         print(f"{path} ends early: what was whole came in", file=sys.stderr)
     _answer(answer, as_json)
-    if result.quarantined:
+    if result.quarantined or result.cut:
         raise typer.Exit(1)
 
 
@@ -226,7 +228,7 @@ def world_check(as_json: JsonOption = False) -> None:
 def _answer(value: dict[str, Any], as_json: bool) -> None:
     """Print a verb's answer: one JSON object, or lines that a person reads."""
     if as_json:
-        print(json.dumps(value, default=_plain, ensure_ascii=False))
+        print(json.dumps(value, default=_plain))
         return
     for name, item in value.items():
         if isinstance(item, list):

@@ -155,12 +155,12 @@ def make_dataset(clips: Sequence[Clip], labels: Sequence[Labels], recipe: Recipe
     pairs = [
         (clip, found)
         for clip, found in sorted(zip(clips, labels, strict=True), key=lambda pair: _place_in_order(pair[0]))
-        if len(clip.frame_t_ns.get(wanted, ())) and clip.media
+        if clip.media and len(clip.frame_t_ns.get(wanted, ())) and _fits(clip, recipe)
     ]
     if not pairs:
         there = sorted({camera.name for clip in clips for camera in clip.rig.cameras})
         raise BadInput(
-            f"no clip has the camera {wanted!r} of recipe {recipe.name!r}",
+            f"no clip has the camera {wanted!r} of recipe {recipe.name!r} in its size",
             place=f"{len(clips)} clips, cameras: {', '.join(there) or 'none'}",
             remedy="ingest logs of such a rig, or choose the recipe that fits the logs",
         )
@@ -177,6 +177,12 @@ def make_dataset(clips: Sequence[Clip], labels: Sequence[Labels], recipe: Recipe
     }
     digest = digest_of("dataset", REVISION, LABEL_REVISION, contents)
     return Dataset(id=digest[:16], digest=digest, make_up=_make_up(pairs, held_out), **contents)  # type: ignore[arg-type]
+
+
+def _fits(clip: Clip, recipe: Recipe) -> bool:
+    """Whether the clip's pictures have the recipe's sizes: a lake may hold other rigs with cameras of the same name."""
+    sizes = {camera.name: (camera.width_px, camera.height_px) for camera in clip.rig.cameras}
+    return all(sizes.get(c.name, (c.width_px, c.height_px)) == (c.width_px, c.height_px) for c in recipe.cameras)
 
 
 def _place_in_order(clip: Clip) -> tuple[str, int, str]:

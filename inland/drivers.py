@@ -54,14 +54,14 @@ class Driver(Protocol):
 
 
 def route_features(command: float, distance_m: float) -> NDArray[np.float32]:
-    """A route hint as a model reads it, (5,): one-hot `Command`, distance over ROUTE_HORIZON_M.
+    """A route hint as a model reads it, (5,): one-hot `Command`, distance over ROUTE_HORIZON_M (-1 to 1).
 
     All zeros where the command is not known (NaN): a log without navigation.
     """
     features = np.zeros(5, np.float32)
     if np.isfinite(command):
         features[int(command)] = 1.0
-        features[4] = 1.0 if not np.isfinite(distance_m) else min(max(distance_m / ROUTE_HORIZON_M, 0.0), 1.0)
+        features[4] = 1.0 if not np.isfinite(distance_m) else min(max(distance_m / ROUTE_HORIZON_M, -1.0), 1.0)
     return features
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from inland.site import Site
     from inland.world.towns import EpisodeSpec
 
-REVISION = 1
+REVISION = 2
 Report = Callable[[float, float, str], None]
 
 
@@ -80,10 +80,12 @@ def collect(site: Site, spec: CollectSpec, processes: int = 2, progress: Report 
     when it is whole. Raises BadInput for a driver that the site does not have, WorldError where the towns do
     not run.
     """
+    from inland.score import WORLD_REVISION
+    from inland.world.expert import REVISION as EXPERT_REVISION
     from inland.world.recorder import drive_start_ns
     from inland.world.towns import episode_specs
 
-    key = key_of("collect", REVISION, spec)
+    key = key_of("collect", REVISION, WORLD_REVISION, EXPERT_REVISION, spec)
     outbox = f"fleet/outbox/{key}"
     if spec.driver != "expert" and not site.storage.exists(f"models/{spec.driver}/manifest.json"):
         raise BadInput(f"this site has no model {spec.driver}", remedy="train one, or collect with driver 'expert'")
@@ -117,7 +119,8 @@ def collect(site: Site, spec: CollectSpec, processes: int = 2, progress: Report 
             )
         )
     logs = [job.log for job in jobs]
-    if recall(site, "collect", key) is None:
+    # A turn clears the outbox at its end: what is remembered then names logs that are gone.
+    if recall(site, "collect", key) is None or not all(site.storage.exists(log) for log in logs):
         missing = [job for job in jobs if not site.storage.exists(job.log)]
         done = len(jobs) - len(missing)
         for _ in spread.map(_drive_and_record, missing, processes=processes):

@@ -26,11 +26,12 @@ from inland.world.state import TRAJECTORY_POINTS, TRAJECTORY_STEP_S
 if TYPE_CHECKING:
     from inland.site import Site
 
-REVISION = 3
+REVISION = 4
 TOLERANCE_NS = 60_000_000
 GAP_NS = 250_000_000
 STEERING_WINDOW_NS = 400_000_000
 """A log's own steering is averaged this far to both sides."""
+DISTURBED_MPS2 = 0.5
 TAKE_OVER_NS = 2_000_000_000
 """Frames this near to a take-over are about it: what led there, and how a person put it right."""
 
@@ -248,11 +249,13 @@ def _disturbed(signals: Mapping[str, Signal], t_ns: Times) -> NDArray[np.bool_]:
     driven, asked = signals.get("curvature_1pm"), signals.get("command_curvature_1pm")
     if driven is None or asked is None or len(asked.t_ns) < 4:
         return hit
-    off = np.abs(between(driven, asked.t_ns) - asked.value)
+    # In terms of lateral acceleration: the same push turns a slow car much and a fast one little.
+    pull = np.maximum(between(signals.get("speed_mps"), asked.t_ns), 3.0) ** 2
+    off = np.abs(between(driven, asked.t_ns) - asked.value) * pull
     # A car lags what is asked of it while that changes; a disturbance shows also while it does not.
-    steady = np.abs(asked.value - np.roll(asked.value, 3)) < 0.01
+    steady = np.abs(asked.value - np.roll(asked.value, 3)) * pull < DISTURBED_MPS2
     steady[:3] = False
-    for t in asked.t_ns[(off > 0.02) & steady]:
+    for t in asked.t_ns[(off > DISTURBED_MPS2) & steady]:
         hit |= (t_ns >= t) & (t_ns - t <= 1_500_000_000)
     return hit
 

@@ -309,7 +309,10 @@ def _slice(signal: Signal, window: Window) -> Signal:
     """A signal from its last sample up to the window's start until 4 s past its end."""
     first = max(0, int(np.searchsorted(signal.t_ns, window.start_ns, side="right")) - 1)
     last = int(np.searchsorted(signal.t_ns, window.end_ns + FUTURE_NS, side="right"))
-    return replace(signal, t_ns=signal.t_ns[first:last], value=signal.value[first:last])
+    value = signal.value[first:last]
+    # A log may hold infinities (a dropped sensor, a number too large): no measurement, so missing.
+    known = np.where(np.isfinite(value), value, np.float32("nan"))
+    return replace(signal, t_ns=signal.t_ns[first:last], value=known)
 
 
 def _signal_windows(drive: Drive) -> list[Window]:

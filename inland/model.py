@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from inland.errors import BadInput
 from inland.recipes import CameraInput, Recipe
-from inland.world.state import TRAJECTORY_POINTS
+from inland.world.state import ROUTE_HORIZON_M, TRAJECTORY_POINTS
 
 OUTPUTS = 3 + 2 * TRAJECTORY_POINTS
 """Columns of a network's output: curvature, acceleration, steering, then the trajectory's x, y pairs."""
@@ -29,6 +29,7 @@ SCALES = (0.05, 2.0, 0.25, *(10.0, 2.0) * TRAJECTORY_POINTS)
 """One scaled unit of each column in 1/m, m/s2, 1 and m: about the spread of that quantity in town traffic."""
 SPEED_SCALE_MPS = 10.0
 _PATCH_PX = 4
+_NEAR_M = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ class Network(nn.Module):
                     )  # fmt: skip
                 self.missing[camera.name] = nn.Parameter(torch.zeros(1, out))
                 features += out
-        self.ego = nn.Sequential(nn.Linear(7, size.width // 2), nn.ReLU())
+        self.ego = nn.Sequential(nn.Linear(8, size.width // 2), nn.ReLU())
         if self.attends:
             self.query = nn.Linear(size.width // 2, size.width)
             self.attention = nn.ModuleList(_Attention(size.width) for _ in range(size.attention_layers))
@@ -228,7 +229,9 @@ class Network(nn.Module):
         """
         known = torch.isfinite(speed_mps)
         speed = torch.where(known, speed_mps / SPEED_SCALE_MPS, torch.zeros_like(speed_mps))
-        ego = self.ego(torch.cat([speed, known.to(speed.dtype), route], 1))
+        # The last metres to a junction decide when a turn begins: a second, finer scale of the same distance.
+        near = torch.tanh(route[:, 4:] * (ROUTE_HORIZON_M / _NEAR_M))
+        ego = self.ego(torch.cat([speed, known.to(speed.dtype), route, near], 1))
         parts = [self._look(i, camera, pictures, present, route, jitter) for i, camera in enumerate(self.cameras)]
         if self.attends:
             tokens = torch.cat([self.query(ego).unsqueeze(1), *parts], 1)
@@ -253,6 +256,8 @@ class Network(nn.Module):
                 missing = missing + place.flatten(0, 1)
             return missing.expand(route.shape[0], *missing.shape[1:])
         shown = pictures[camera.name]
+        if camera.mirrored:
+            route = route[:, [0, 3, 2, 1, 4]]  # what is left in the mirror is right on the road
         encoder = self.encoders[camera.encoder]
         if place is None:
             seen: Tensor = self.readouts[camera.encoder](encoder(shown, route, jitter))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 REVISION = 1
 """Of this station: raised when the same episodes would give another scorecard."""
-WORLD_REVISION = 1
+WORLD_REVISION = 2
 """Of the towns: raised by hand when the same driver would drive the same episode otherwise, or be measured
 otherwise (traffic, scenarios, vehicle, camera, episode, metrics)."""
 KINDS = ("model", "constant", "expert")

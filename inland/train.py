@@ -27,12 +27,13 @@ from inland.fit import Progress, answers_of, choose_device, fit, keep_freed_memo
 from inland.model import build
 from inland.openloop import commands_of, constant_answers, constant_table, mean_absolute_errors
 from inland.recipes import Recipe, get
+from inland.samples import REVISION as SAMPLES_REVISION
 from inland.samples import SampleTable, open_samples
 
 if TYPE_CHECKING:
     from inland.site import Site
 
-REVISION = 2
+REVISION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def train(
     ``init`` is the digest of a model of this site (its ``weights.pt``) to train on from. Under ``torchrun`` every
     rank calls this; the first one writes. Raises BadInput, TrainingError.
     """
-    key = station.key_of("train", REVISION, dataset.digest, recipe, init or "", ego_only)
+    key = station.key_of("train", REVISION, SAMPLES_REVISION, dataset.digest, recipe, init or "", ego_only)
     kept = station.recall(site, "train", key)
     if kept is not None and site.storage.exists(f"models/{kept['model']}/model.onnx"):
         return TrainResult(**kept)

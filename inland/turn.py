@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from inland.abroad import base_driver, offer_raw_clip, send_scorecard
+from inland.abroad import base_driver, report_abroad
 from inland.border.keys import ensure_keys
 from inland.curate import curate
 from inland.errors import BadInput
@@ -90,8 +90,12 @@ def _turn(site: Site, plan: TurnSize, processes: int, report: Report) -> dict[st
             AtWheel("ego_only", "model", trained.ego_only),
             AtWheel("expert", "expert"),
         ]
-        new = score(site, drivers, town, plan.pairs, "final", processes=processes, progress=report)
-        old = score(site, drivers[:2], OLD_TOWN, plan.old_pairs, "final", processes=processes, progress=report)
+        # Other seeds every turn: a driver must not be judged on the episodes that it was chosen by.
+        first = (number - 1) * DRIVES_A_TURN
+        new = score(site, drivers, town, plan.pairs, "final", first=first, processes=processes, progress=report)
+        old = score(
+            site, drivers[:2], OLD_TOWN, plan.old_pairs, "final", first=first, processes=processes, progress=report
+        )
     with watch.station("gate"):
         verdict = decide(pairs(new), pairs(old))
         site.storage.put(f"turns/{number}/gate.json", json.dumps(asdict(verdict), indent=1).encode())
@@ -102,8 +106,7 @@ def _turn(site: Site, plan: TurnSize, processes: int, report: Report) -> dict[st
         with watch.station("roll out"):
             rolled_out = roll_out(site, release.digest, vehicle_names(fleet.vehicles))
     with watch.station("border"):
-        send_scorecard(site, new)
-        offer_raw_clip(site, came_in.committed or came_in.already_there)
+        report_abroad(site, new, min(dataset.parents))
     with watch.station("report"):
         page = write_page(
             site,

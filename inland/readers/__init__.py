@@ -116,6 +116,8 @@ def _below(folder: Path) -> Iterator[Log]:
 
 
 def _recognise(path: Path) -> Log | None:
+    if not path.is_file():  # a link to nowhere, a pipe: nothing that could be read to its end
+        return None
     for name in FORMATS:
         main = _reader(name).recognise(path)
         if main is not None:

@@ -60,15 +60,15 @@ def read(path: Path, assume_fps: float | None = None) -> Iterator[Drive]:
         "brake_normalised": table[:, 2],
         "speed_mps": table[:, 3] * MPS_PER_MPH,
     }
+    with np.errstate(over="ignore"):  # a number too large for a float is no measurement: `landing` masks it
+        values32 = {name: values.astype(np.float32) for name, values in columns.items()}
     declared = {"clock": f"declared: {assume_fps:g} frames a second"} if clock == "declared" else {}
     yield Drive(
         source=str(path),
         format=FORMAT,
         vehicle="",
         rig=Rig(cameras=tuple(camera_of(name, paths[0]) for name, paths in pictures.items()), steering="normalised"),
-        signals={
-            name: Signal(name=name, t_ns=t_ns, value=values.astype(np.float32)) for name, values in columns.items()
-        },
+        signals={name: Signal(name=name, t_ns=t_ns, value=values) for name, values in values32.items()},
         frames=frames_of(
             {name: list(zip((int(t) for t in clocks[name][0]), paths, strict=True)) for name, paths in pictures.items()}
         ),

@@ -60,7 +60,7 @@ class InlandEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.scenarios = scenarios or self.town.scenarios
         boxes: dict[str, spaces.Space[Any]] = {
             "speed_mps": spaces.Box(0.0, 60.0, (1,), np.float32),
-            "route": spaces.Box(0.0, 1.0, (5,), np.float32),
+            "route": spaces.Box(-1.0, 1.0, (5,), np.float32),
         }
         for name in cameras:
             width, height = RIG_SIZES[name]

@@ -24,6 +24,7 @@ from inland.world.episode_log import EpisodeLog
 from inland.world.expert import ExpertDriver, Plan, plan_route, style_of
 from inland.world.geometry import touching
 from inland.world.layout import Layout, Route
+from inland.world.optics import like_video
 from inland.world.planning import FRONT_M, Others, leaders, near, track
 from inland.world.safety import CALM_S, is_calm, would_fail
 from inland.world.sight import SEEN_PIXELS, Memory, in_sight
@@ -43,7 +44,7 @@ DISAGREE_LATERAL_MPS2 = 1.5
 DISAGREE_LONGITUDINAL_MPS2 = 2.5
 DISAGREE_STEPS = 3
 QUIET_NS = 3_000_000_000
-WEAK_BRAKES_END_MPS2 = -5.5
+WEAK_BRAKES_END_MPS2 = -4.5
 """A disturbance of the brakes ends where the driver asks for this much: no collision is to come of it."""
 """The same trigger is not given again within this time."""
 RIG_SIZES = {"front": (256, 144), "left": (128, 72), "right": (128, 72)}
@@ -74,7 +75,7 @@ def route_hint(route: Route, s_m: float) -> RouteHint:
     for start, end, command in route.manoeuvres:
         # Until the rear axle leaves the junction, the manoeuvre goes on.
         if s_m <= end:
-            distance = max(start - front, 0.0)
+            distance = max(start - front, -ROUTE_HORIZON_M)
             if distance >= ROUTE_HORIZON_M:
                 break
             return RouteHint(Command(command), float(distance))
@@ -105,7 +106,7 @@ class _Disturbance:
         if begins and self.rng.random() < 0.6:
             self.weakness = float(self.rng.choice([0.0, 0.4, 0.6]))
             self.weak_until = step + int(self.rng.integers(6, 16 if self.weakness == 0.0 else 30))
-        if asked_mps2 < WEAK_BRAKES_END_MPS2:
+        if asked_mps2 <= WEAK_BRAKES_END_MPS2:
             self.weak_until = step
         return self.weakness if step < self.weak_until else 1.0
 
@@ -320,7 +321,7 @@ def _look(camera: Any, state: WorldState, wanted: tuple[str, ...], watches: bool
     whole = watches and set(RIG_CAMERAS) <= set(wanted)
     frames = camera.render(state, cameras=wanted, ids=whole, depth=False)
     seen = camera.seen(frames, SEEN_PIXELS) if whole else None
-    return {name: frame.rgb for name, frame in frames.items()}, seen
+    return {name: like_video(frame.rgb) for name, frame in frames.items()}, seen
 
 
 def _disturbed(command: Control, disturbance: _Disturbance | None, step: int, ego: Ego) -> Control:

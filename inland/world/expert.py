@@ -42,7 +42,7 @@ CREEP_MPS = 1.5
 """How fast the expert squeezes past somebody who stands close."""
 SIGNAL_SIGHT_M = 70.0
 """From how far the expert reads a light."""
-REVISION = 1
+REVISION = 2
 """Raised by hand when the expert drives differently: it is part of the driver's digest."""
 
 
@@ -134,6 +134,7 @@ class ExpertDriver:
         self._s_m, self._offset_m = 0.0, 0.0
         self._aside_m = 0.0
         self._command_mps2 = 0.0
+        self._drove = False
         self._stopping_m: float | None = None
 
     def see(self, state: WorldState, layout: Layout, route: Route, seen: Collection[int]) -> None:
@@ -144,10 +145,12 @@ class ExpertDriver:
         near_s_m: float | None = self._s_m
         if self._plan is None or route is not self._route:
             self._route, self._plan, near_s_m = route, plan_route(layout, route, self._style), None
-        elif self._state is not None:
-            # Whoever else drove, the jerk limit starts from what the car does.
+        elif self._state is not None and not self._drove:
+            # Somebody else drove: the jerk limit starts from what the car does. Never from one's own drive: brakes that
+            # fail would then talk the driver, and so the label, out of braking.
             measured = state.ego.acceleration_mps2
             self._command_mps2 = min(max(self._command_mps2, measured - 0.5), measured + 0.5)
+        self._drove = False
         self._s_m, self._offset_m = self._plan.path.project(state.ego.x_m, state.ego.y_m, near_s_m)
         self._state = state
         self._others = track(state.actors, self._others)
@@ -173,6 +176,7 @@ class ExpertDriver:
         wish = self._avoid(wish, state, plan, s, offsets)
         acceleration = self._smooth(wish, ego.speed_mps)
         self._command_mps2 = acceleration
+        self._drove = True
         return Control(
             curvature_1pm=steer(ego, path, s, offset - self._aside_m),
             acceleration_mps2=acceleration,

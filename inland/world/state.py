@@ -114,8 +114,9 @@ class Command(IntEnum):
 class RouteHint:
     """What a car's navigation would say: the next manoeuvre and how far it is.
 
-    ``distance_m`` counts down to where the junction begins, is 0 inside it, and is capped at
-    ``ROUTE_HORIZON_M``, where ``command`` is FOLLOW. It is no lane-level path: that would be an HD map.
+    ``distance_m`` counts down to where the junction begins, goes on below 0 inside it (a turn begins some metres
+    in), and is capped at ``ROUTE_HORIZON_M``, where ``command`` is FOLLOW. It is no lane-level path: that would be an
+    HD map.
     """
 
     command: Command

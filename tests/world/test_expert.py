@@ -246,5 +246,5 @@ def test_the_route_hint_counts_down_to_the_junction() -> None:
     far, near, inside, after = (route_hint(ROUTE, s) for s in (10.0, 60.0, 105.0, 130.0))
     assert (far.command, far.distance_m) == (Command.FOLLOW, 60.0)
     assert (near.command, near.distance_m) == (Command.STRAIGHT, pytest.approx(LINE_M - 60 - FRONT_M))
-    assert (inside.command, inside.distance_m) == (Command.STRAIGHT, 0.0)
+    assert (inside.command, inside.distance_m) == (Command.STRAIGHT, pytest.approx(LINE_M - 105 - FRONT_M))
     assert after.command == Command.FOLLOW
