@@ -162,7 +162,7 @@ def get(name: str) -> Recipe:
         try:
             recipe = getattr(importlib.import_module(module_name), function_name)()
         except (ImportError, AttributeError, TypeError, ValueError) as error:
-            raise BadInput(f"cannot get recipe {name!r}: {error}", remedy="give module:function") from error
+            raise BadInput(f"cannot import recipe {name!r}: {error}", remedy="give module:function") from error
         if not isinstance(recipe, Recipe):
             raise BadInput(f"{name} gave no inland.recipes.Recipe", remedy="return a Recipe")
         return recipe
