@@ -32,9 +32,8 @@ from inland.world.state import TRAJECTORY_POINTS
 
 Progress = Callable[[float, float, str], None]
 _CURVE_POINTS = 200
-_HUBER = (0.1, 1.0, *(0.25,) * (OUTPUTS - 2))
-"""Where an error turns from squared to absolute, in scaled units: 0.005 1/m of curvature, 2 m/s2: an absolute error of
-acceleration would answer with the median, and where braking is the rarer of two answers that is not to brake."""
+_HUBER = (0.1, *(0.25,) * (OUTPUTS - 1))
+"""Where an error turns from squared to absolute, in scaled units: 0.005 1/m of curvature, 0.5 m/s2."""
 
 
 @dataclass(frozen=True, slots=True)

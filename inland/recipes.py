@@ -50,7 +50,7 @@ class FrameWeights:
     take_over: float = 4.0
     recovering: float = 2.0
     turning: float = 2.0
-    starting: float = 4.0
+    starting: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class LossWeights:
     """What each output's error counts, each in the scaled units of `inland.model.SCALES`."""
 
     curvature: float = 1.0
-    acceleration: float = 2.0
-    trajectory: float = 1.0
+    acceleration: float = 1.0
+    trajectory: float = 0.25
     steering: float = 1.0
 
 
@@ -120,12 +120,12 @@ TOWN_HELD_OUT = 0.06
 
 def base() -> Recipe:
     """The towns' rig, from scratch: the driver that a fleet starts with."""
-    return Recipe("base", TOWN_CAMERAS, shift_px=2, held_out=TOWN_HELD_OUT)
+    return Recipe("base", TOWN_CAMERAS, held_out=TOWN_HELD_OUT)
 
 
 def local() -> Recipe:
     """The towns' rig, on from a driver that exists: gentler steps, fewer of them."""
-    return Recipe("local", TOWN_CAMERAS, steps=1000, learning_rate=1e-3, shift_px=2, held_out=TOWN_HELD_OUT)
+    return Recipe("local", TOWN_CAMERAS, steps=1000, learning_rate=1e-3, held_out=TOWN_HELD_OUT)
 
 
 def quick() -> Recipe:

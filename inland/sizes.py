@@ -36,13 +36,13 @@ def demo_turn() -> TurnSize:
     """Ten minutes: the candidate beats the driver in use where the region is hard."""
     return TurnSize(
         "demo",
-        base_drives=32,
-        drives=80,
-        base_recipe=base().with_(steps=400),
-        recipe=local().with_(steps=600),
+        base_drives=36,
+        drives=84,
+        base_recipe=base().with_(steps=450),
+        recipe=local().with_(steps=700),
         pairs=48,
         # Fewer cannot show that the old town holds: docs/decisions/gate-exact-paired-tests.md.
-        old_pairs=56,
+        old_pairs=64,
         budget_minutes=10,
     )
 

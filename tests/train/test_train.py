@@ -208,11 +208,11 @@ def test_the_loss_is_hubers_in_scaled_units() -> None:
     targets = torch.full((1, OUTPUTS), float("nan"))
     targets[0, 0] = 0.05
     assert float(loss_of(out, targets, TINY)) == pytest.approx(0.95)
-    # acceleration off by 0.2 m/s2 = 0.1 scaled, beta 1: 0.5 * 0.01 / 1, and its weight is 2
+    # acceleration off by 0.2 m/s2 = 0.1 scaled, beta 0.25: 0.5 * 0.01 / 0.25
     targets[0, 0], targets[0, 1] = float("nan"), 0.2
-    assert float(loss_of(out, targets, TINY)) == pytest.approx(0.01)
-    half = TINY.with_(loss_weights=LossWeights(acceleration=1.0))
-    assert float(loss_of(out, targets, half)) == pytest.approx(0.005)
+    assert float(loss_of(out, targets, TINY)) == pytest.approx(0.02)
+    half = TINY.with_(loss_weights=LossWeights(acceleration=0.5))
+    assert float(loss_of(out, targets, half)) == pytest.approx(0.01)
 
 
 def test_a_loss_that_is_no_number_stops_with_a_remedy(table: SampleTable) -> None:
