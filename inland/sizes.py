@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from inland.errors import BadInput
 from inland.recipes import Recipe, base, local, quick
@@ -68,4 +68,4 @@ def turn_size(name: str) -> TurnSize:
     """The size of that name. Raises BadInput that lists the names."""
     if name not in SIZES:
         raise BadInput(f"no size {name!r}", remedy=f"one of: {', '.join(SIZES)}")
-    return replace(SIZES[name]())
+    return SIZES[name]()
