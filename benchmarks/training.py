@@ -71,10 +71,12 @@ def memory_rate(table: SampleTable, recipe: recipes.Recipe) -> float:
     network = model.build(recipe).train()
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.learning_rate)
     batch = next(fit._training_batches(table, recipe, True, 0, Position(), CPU))
+    halved = fit.bfloat16_in_hardware(CPU)
     began = time.perf_counter()
     for _ in range(recipe.steps):
-        out = network(batch.pictures, batch.present, batch.speed_mps, batch.route, batch.jitter)
-        loss = fit.loss_of(out, batch.targets, recipe)
+        with torch.autocast("cpu", torch.bfloat16, enabled=halved):
+            out = network(batch.pictures, batch.present, batch.speed_mps, batch.route, batch.jitter)
+        loss = fit.loss_of(out.float(), batch.targets, recipe)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()

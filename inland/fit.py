@@ -208,6 +208,7 @@ def fit(
     shown: nn.Module = network
     if world > 1:
         shown = nn.parallel.DistributedDataParallel(network, find_unused_parameters=not look)
+    halved = recipe.precision == "auto" and bfloat16_in_hardware(device)
     every = max(1, recipe.steps // _CURVE_POINTS)
     losses: list[Tensor] = []
     began, first = time.perf_counter(), step
@@ -217,8 +218,9 @@ def fit(
             torch.manual_seed(recipe.seed * 1_000_003 + step * world + rank)  # dropout too is drawn from (seed, step)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate_at(recipe, step)
-            out = shown(batch.pictures, batch.present, batch.speed_mps, batch.route, batch.jitter)
-            loss = loss_of(out, batch.targets, recipe)
+            with torch.autocast(device.type, torch.bfloat16, enabled=halved):
+                out = shown(batch.pictures, batch.present, batch.speed_mps, batch.route, batch.jitter)
+            loss = loss_of(out.float(), batch.targets, recipe)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
@@ -316,6 +318,14 @@ def choose_device() -> torch.device:
         return torch.device("cpu")
     local = int(os.environ.get("LOCAL_RANK", "0"))
     return torch.device(found.type, local)
+
+
+def bfloat16_in_hardware(device: torch.device) -> bool:
+    """Whether the device multiplies bfloat16 itself; one that emulates it is slower than with float32."""
+    if device.type == "cpu":
+        return any(there for name, there in torch.cpu.get_capabilities().items() if name.endswith("bf16"))
+    told = getattr(getattr(torch, device.type, None), "is_bf16_supported", None)
+    return bool(told is not None and told())
 
 
 def rank_and_world() -> tuple[int, int]:

@@ -72,6 +72,11 @@ def prepare(pictures: Tensor, camera: CameraInput) -> Tensor:
     return blocks.float().mean((-4, -2)).round().to(torch.uint8)
 
 
+def _computed_in(device: torch.device) -> torch.dtype:
+    """What a matrix product is computed in here: autocast alone would turn bytes into float32 on the way."""
+    return torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else torch.float32
+
+
 class _Convolution(nn.Module):
     """3x3 convolution, normalisation, ReLU."""
 
@@ -130,7 +135,7 @@ class _Encoder(nn.Module):
         # Normalisation and jitter are affine, so they are applied to the stem's few outputs and not to the
         # pixels: (contrast (p - 128) / 64 + brightness) W = contrast (p W / 64) + (brightness - 2 contrast) 1W.
         weight = self.stem.weight
-        x = functional.linear(patches.float(), weight / 64.0)
+        x = functional.linear(patches.to(_computed_in(patches.device)), weight / 64.0)
         if jitter is None:
             x = x + (self.stem.bias - 2.0 * weight.sum(1))
         else:

@@ -33,7 +33,7 @@ from inland.samples import SampleTable, open_samples
 if TYPE_CHECKING:
     from inland.site import Site
 
-REVISION = 3
+REVISION = 4
 
 
 @dataclass(frozen=True, slots=True)

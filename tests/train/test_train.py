@@ -286,3 +286,19 @@ def test_the_constant_is_the_mean_of_each_command() -> None:
 
 def test_scales_name_every_output() -> None:
     assert len(SCALES) == OUTPUTS
+
+
+def test_bfloat16_is_used_only_where_asked_and_learns_the_same(
+    table: SampleTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = TINY.with_(steps=60)
+    plain = fit(build(recipe), table, recipe.with_(precision="float32"), device=CPU)
+    monkeypatch.setattr("inland.fit.bfloat16_in_hardware", lambda _: False)
+    without = fit(build(recipe), table, recipe, device=CPU)
+    assert weights_digest(without.weights) == weights_digest(plain.weights)
+    monkeypatch.setattr("inland.fit.bfloat16_in_hardware", lambda _: True)
+    halved = fit(build(recipe), table, recipe, device=CPU)
+    assert weights_digest(halved.weights) != weights_digest(plain.weights)
+    assert {w.dtype for w in halved.weights.values() if w.is_floating_point()} == {torch.float32}
+    assert halved.curve[-1][1] < 0.5 * halved.curve[0][1]
+    assert halved.curve[-1][1] == pytest.approx(plain.curve[-1][1], rel=0.25)
