@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from inland.cli_border import add_to
 from inland.errors import InlandError
 from inland.progress import Progress
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 world = typer.Typer(help="The embedded towns.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(world, name="world")
+add_to(app)
 
 SiteArgument = Annotated[Path, typer.Argument(metavar="SITE", help="The site's folder.", show_default=False)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
