@@ -80,33 +80,35 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Land logs, check them, redact them and commit them as clips; or quarantine them with the reason."""
+    from inland.ingest import IngestResult
     from inland.ingest import ingest as station
     from inland.site import open_site
 
+    result, stopped = IngestResult((), (), ()), None
     with Progress("ingest") as progress:
         try:
             result = station(
                 open_site(site), list(paths), assume_fps=assume_fps, processes=processes, progress=progress
             )
-        except InlandError:
-            # The answer is printed whatever the exit code: a script that reads it need not guess.
-            _answer({"committed": [], "already_there": [], "quarantined": []}, as_json)
-            raise
+        except InlandError as error:
+            # The answer is printed whatever the exit code: a script that reads it need not guess what came in.
+            stopped = error
+            result = error.so_far if isinstance(error.so_far, IngestResult) else result
     answer = {
         "committed": list(result.committed),
         "already_there": list(result.already_there),
-        # A cut log's whole part is in; its lost end is answered like any log that did not come in.
+        # What was whole of a cut or damaged log is in; the rest is answered like any log that did not come in.
         "quarantined": [{"path": bad.path, "reason": bad.reason} for bad in result.quarantined]
-        + [{"path": path, "reason": "truncated: it ends early; what was whole came in"} for path in result.cut],
+        + [{"path": path, "reason": reason} for path, reason in result.in_part.items()],
     }
     for bad in result.quarantined:
         print(f"quarantined {bad.path}: {bad.reason}", file=sys.stderr)
         if bad.remedy:
             print(f"  remedy: {bad.remedy}", file=sys.stderr)
-    for path in result.cut:
-        print(f"{path} ends early: what was whole came in", file=sys.stderr)
     _answer(answer, as_json)
-    if result.quarantined or result.cut:
+    if stopped is not None:
+        raise stopped
+    if result.quarantined or result.in_part:
         raise typer.Exit(1)
 
 

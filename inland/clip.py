@@ -125,6 +125,7 @@ class Drive:
     declaration: Mapping[str, object] | None = None
     release: str = ""
     cut: bool = False
+    damage: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
 
 

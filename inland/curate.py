@@ -26,7 +26,7 @@ from inland.recipes import FrameWeights, Recipe
 if TYPE_CHECKING:
     from inland.site import Site
 
-REVISION = 1
+REVISION = 2
 GAP_NS = 2_000_000_000
 BY_PLACE = "vehicle, place and hour"
 BY_DRIVE = "drive"
@@ -74,7 +74,9 @@ def split(clips: Sequence[Clip], share: float) -> tuple[str, tuple[Span, ...]]:
     """Hold out about ``share`` of the time of ``clips``: (what was kept together, the held-out spans). Pure.
 
     Which groups are held out follows from the clips' ids alone, so the same clips give the same split at any
-    site, whatever their pseudonyms.
+    site, whatever their pseudonyms. A group is held out where the digest of its first clip lies below ``share``:
+    what was held out once stays so when others arrive. Where that leaves a side empty (small lakes), the group
+    with the lowest or highest digest changes sides.
     """
     if not clips or share <= 0:
         return BY_DRIVE, ()
@@ -87,19 +89,17 @@ def split(clips: Sequence[Clip], share: float) -> tuple[str, tuple[Span, ...]]:
         groups[(begin.vehicle, begin.place, hour) if by_place else (clip.drive,)].append(clip)
     if len(groups) == 1 and len({clip.drive for clip in clips}) == 1:
         return BY_BLOCK, _blocks(sorted(clips, key=lambda clip: clip.start_ns), share)
-    total = sum(clip.end_ns - clip.start_ns for clip in clips)
-    ordered = sorted(groups.values(), key=lambda group: digest_of("split", min(clip.id for clip in group)))
-    held: list[Clip] = []
-    held_ns = 0
-    for group in ordered[:-1]:  # one group at least is left to train on
-        length = sum(clip.end_ns - clip.start_ns for clip in group)
-        if held and held_ns + length / 2 > share * total:
-            continue
-        held += group
-        held_ns += length
-        if held_ns >= share * total:
-            break
+    drawn = {key: _share_drawn(group) for key, group in groups.items()}
+    ordered = sorted(groups, key=lambda key: drawn[key])
+    chosen = [key for key in ordered if drawn[key] < share] or ordered[:1]
+    held = [clip for key in chosen[: len(groups) - 1] for clip in groups[key]]
     return (BY_PLACE if by_place else BY_DRIVE), _spans(held)
+
+
+def _share_drawn(group: Sequence[Clip]) -> float:
+    """A number in [0, 1) that follows from the group's first clip: it never moves as the lake grows."""
+    first = min(group, key=lambda clip: (clip.start_ns, clip.id))
+    return int(digest_of("split", first.id)[:13], 16) / 16**13
 
 
 def _spans(clips: Sequence[Clip]) -> tuple[Span, ...]:

@@ -22,7 +22,12 @@ from __future__ import annotations
 
 
 class InlandError(Exception):
-    """Base of every deliberate error. ``place`` and ``remedy`` are shown on lines of their own."""
+    """Base of every deliberate error. ``place`` and ``remedy`` are shown on lines of their own.
+
+    ``so_far`` is the result of what a station had finished before it, where it can say.
+    """
+
+    so_far: object = None
 
     def __init__(self, message: str, *, place: str = "", remedy: str = "") -> None:
         super().__init__(message)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from inland.readers import FORMATS, Log, digest_of_log, files_of, find_logs
 from inland.site import Site
 
 if TYPE_CHECKING:
+    from inland.clip import Clip
     from inland.landing import Landed
 
 WHAT = "land, check, commit"
@@ -41,12 +42,15 @@ class Quarantined:
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """Clip ids, in the order of the logs. ``cut`` are logs that ended early and gave what was whole."""
+    """Clip ids, in the order of the logs, each once.
+
+    ``in_part`` are logs that were cut or damaged and gave what was whole: path -> what did not come in.
+    """
 
     committed: tuple[str, ...]
     already_there: tuple[str, ...]
     quarantined: tuple[Quarantined, ...]
-    cut: tuple[str, ...] = ()
+    in_part: Mapping[str, str] = field(default_factory=dict)
 
 
 def ingest(
@@ -61,22 +65,50 @@ def ingest(
 
     ``assume_fps`` declares the frame rate of logs whose clock is missing or implausible; their clips then say
     that the clock is declared. A log that is in already adds nothing; one that was quarantined is tried again,
-    and its entry goes when it comes in. Raises BadInput where nothing was found or the rate is not usable,
-    SiteBusy, NoSpace (what came in before stays).
+    and its entry goes when it comes in. A clip of a cut log gives way to the longer one that a fuller log of the
+    same drive brings (docs/decisions/a-fuller-log-supersedes.md). Raises BadInput where nothing was found or the
+    rate is not usable, SiteBusy, NoSpace (what came in before stays, and is the error's ``so_far``).
     """
     if assume_fps is not None and not 0.1 <= assume_fps <= 240:
         raise BadInput(f"not a frame rate: {assume_fps:g}", remedy="give frames a second, from 0.1 to 240")
+    tally = _Tally()
+    try:
+        _ingest(site, paths, assume_fps, processes, progress, tally)
+    except InlandError as error:
+        error.so_far = tally.result()
+        raise
+    return tally.result()
+
+
+@dataclass
+class _Tally:
+    """What an ingest has done so far: its result, also where it has to stop."""
+
+    committed: dict[str, None] = field(default_factory=dict)  # dicts for their order
+    already_there: dict[str, None] = field(default_factory=dict)
+    quarantined: list[Quarantined] = field(default_factory=list)
+    in_part: dict[str, str] = field(default_factory=dict)
+
+    def result(self) -> IngestResult:
+        there = tuple(ident for ident in self.already_there if ident not in self.committed)
+        return IngestResult(tuple(self.committed), there, tuple(self.quarantined), dict(self.in_part))
+
+
+def _ingest(
+    site: Site,
+    paths: Iterable[str | Path],
+    assume_fps: float | None,
+    processes: int | None,
+    progress: Progress | None,
+    tally: _Tally,
+) -> None:
     logs, strangers = find_logs(paths)
     tell = progress or (lambda done, total, what: None)
     say: Callable[[str], None] = getattr(progress, "say", lambda line: None)
-    committed: list[str] = []
-    already_there: list[str] = []
-    refused: list[Quarantined] = []
-    cut: list[str] = []
     with site.writing(), site.storage.emptied("landing") as folder:
         entries = quarantined(site)
         for path in strangers:
-            refused.append(_quarantine(site, folder, entries, Log(path, "unknown"), _unknown()))
+            tally.quarantined.append(_quarantine(site, folder, entries, Log(path, "unknown"), _unknown()))
         names = {log: digest_of_log(log) for log in logs}
         fresh: list[Log] = []
         for log in logs:
@@ -84,29 +116,28 @@ def ingest(
             if ids is None:
                 fresh.append(log)
             else:
-                already_there += ids
+                tally.already_there.update(dict.fromkeys(ids))
                 _release(site, entries, log, names[log])
         done = len(logs) - len(fresh)
         tell(done, len(logs), WHAT)
         with closing(_land(site, fresh, folder, assume_fps, processes)) as landed:
             for batch in _batches(landed):
-                new = _commit(site, [result for result in batch if result.rejected is None])
+                new, better = _commit(site, [result for result in batch if result.rejected is None])
                 for result in batch:
                     log = result.log
-                    if result.cut:
-                        cut.append(log.path)
-                        say(f"{log.path} ends early; every whole chunk came in")
                     if result.rejected is not None:
-                        refused.append(_quarantine(site, folder, entries, log, result.rejected))
+                        tally.quarantined.append(_quarantine(site, folder, entries, log, result.rejected))
                         continue
-                    for clip in result.clips:
-                        (committed if clip.id in new else already_there).append(clip.id)
-                        new.discard(clip.id)  # in another log of this batch it is there already
-                    _remember(site, names[log], assume_fps, [clip.id for clip in result.clips])
+                    if result.in_part:
+                        tally.in_part[log.path] = result.in_part
+                        say(f"{log.path} came in in part: {result.in_part}")
+                    ids = [better.get(clip.id, clip.id) for clip in result.clips]
+                    for ident in ids:
+                        (tally.committed if ident in new else tally.already_there)[ident] = None
+                    _remember(site, names[log], assume_fps, ids)
                     _release(site, entries, log, names[log])
                 done += len(batch)
                 tell(done, len(logs), WHAT)
-    return IngestResult(tuple(committed), tuple(already_there), tuple(refused), tuple(cut))
 
 
 def _land(
@@ -137,12 +168,14 @@ def _batches(results: Iterable[Landed]) -> Iterator[list[Landed]]:
         yield batch
 
 
-def _commit(site: Site, landed: list[Landed]) -> set[str]:
-    """Store the media of these logs, then positions, then rows; return the ids that are new."""
+def _commit(site: Site, landed: list[Landed]) -> tuple[set[str], dict[str, str]]:
+    """Store the media of these logs, then positions, then rows; return the ids that are new, and for each clip
+    that gives way to a longer one of the same drive and start that one's id."""
     from inland import lake
 
     clips = {clip.id: clip for result in landed for clip in result.clips}
-    new = set(clips) - lake.existing(site, "clips", clips)
+    better = superseded([*lake.beginning_with(site, clips.values()), *clips.values()])
+    new = set(clips) - set(better) - lake.existing(site, "clips", clips)
     for result in landed:
         media = dict(result.media or {})
         for clip in result.clips:
@@ -154,7 +187,36 @@ def _commit(site: Site, landed: list[Landed]) -> set[str]:
     positions = [row for result in landed for row in result.positions if row["id"] in new]
     lake.append(site, "positions", positions)
     lake.add_clips(site, [clip for ident, clip in clips.items() if ident in new])
-    return new
+    lake.append(site, "superseded", [{"id": old, "by": by} for old, by in sorted(better.items())])
+    return new, better
+
+
+def superseded(clips: Iterable[Clip]) -> dict[str, str]:
+    """Which clips give way to which longer one: those of one drive and start whose frames it begins with. Pure.
+
+    A log that was cut and the whole one give clips that differ in where they end: the same footage, once. Of two
+    with the same frames the one whose signals go on longer stays.
+    """
+    groups: dict[tuple[str, int], dict[str, Clip]] = {}
+    for clip in clips:
+        groups.setdefault((clip.drive, clip.start_ns), {})[clip.id] = clip
+    gone: dict[str, str] = {}
+    for group in groups.values():
+        best = max(group.values(), key=_length)
+        gone |= {ident: best.id for ident, clip in group.items() if ident != best.id and _begins_with(best, clip)}
+    return gone
+
+
+def _begins_with(longer: Clip, shorter: Clip) -> bool:
+    return all(
+        list(longer.frame_t_ns.get(camera, ())[: len(t_ns)]) == list(t_ns)
+        for camera, t_ns in shorter.frame_t_ns.items()
+    )
+
+
+def _length(clip: Clip) -> tuple[int, int, str]:
+    ends = (int(signal.t_ns[-1]) for signal in clip.signals.values() if len(signal.t_ns))
+    return clip.end_ns, max(ends, default=0), clip.id
 
 
 def _key(name: str, assume_fps: float | None) -> str:
@@ -174,7 +236,7 @@ def _remembered(site: Site, name: str, assume_fps: float | None) -> list[str] | 
     kept = station.recall(site, "ingest", _key(name, assume_fps))
     if kept is None:
         return None
-    ids = [str(ident) for ident in kept["clips"]]
+    ids = lake.standing(site, [str(ident) for ident in kept["clips"]])
     return ids if lake.existing(site, "clips", ids) == set(ids) else None
 
 

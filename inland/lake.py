@@ -71,10 +71,17 @@ ARTIFACTS = pa.schema(
         ("details", pa.string()),  # JSON
     ]
 )
+SUPERSEDED = pa.schema(
+    [
+        ("id", pa.string()),  # the clip's that gives way
+        ("by", pa.string()),  # the longer clip's, of the same drive and start
+    ]
+)
 SCHEMA_REVISION = 1
 TABLES: Mapping[str, tuple[str, pa.Schema]] = {
     "clips": ("lake/clips.lance", CLIPS),
     "positions": ("custody/positions.lance", POSITIONS),
+    "superseded": ("lake/superseded.lance", SUPERSEDED),
     "labels": ("lake/labels.lance", LABELS),
     "tags": ("lake/tags.lance", TAGS),
     "artifacts": ("lake/artifacts.lance", ARTIFACTS),
@@ -207,10 +214,35 @@ def add_clips(site: Site, rows: Iterable[Clip]) -> int:
     return append(site, "clips", (clip_row(clip) for clip in rows))
 
 
-def clips(site: Site, where: str | None = None) -> list[Clip]:
-    """Every clip, or those that match, by drive and time: equal lakes give equal lists at any site."""
+def clips(site: Site, where: str | None = None, *, superseded: bool = False) -> list[Clip]:
+    """Every clip, or those that match, by drive and time: equal lakes give equal lists at any site.
+
+    Clips that gave way to a longer one are left out, unless ``superseded``: a dataset may hold one that it was made
+    with.
+    """
     found = clip_from_rows(scan(site, "clips", where=where))
-    return sorted(found, key=lambda clip: (clip.drive, clip.start_ns, clip.id))
+    gone = set() if superseded else set(scan(site, "superseded", ["id"])["id"].to_pylist())
+    return sorted((c for c in found if c.id not in gone), key=lambda clip: (clip.drive, clip.start_ns, clip.id))
+
+
+def standing(site: Site, ids: Iterable[str]) -> list[str]:
+    """These clip ids, those that gave way replaced by the longer clip that stands for them now."""
+    by = {row["id"]: row["by"] for row in scan(site, "superseded").to_pylist()}
+    found = list(ids)
+    while any(ident in by for ident in found):
+        found = [by.get(ident, ident) for ident in found]
+    return found
+
+
+def beginning_with(site: Site, new: Iterable[Clip]) -> list[Clip]:
+    """The lake's clips of the drives of ``new`` that begin when one of ``new`` does."""
+    starts = {(clip.drive, clip.start_ns) for clip in new}
+    drives = sorted({drive for drive, _ in starts})
+    if not drives:
+        return []
+    rows = scan(site, "clips", ["id", "drive", "start_ns"], _any_of("drive", drives)).to_pylist()
+    ids = [row["id"] for row in rows if (row["drive"], row["start_ns"]) in starts]
+    return clip_from_rows(take(site, "clips", ids)) if ids else []
 
 
 def clip_list(site: Site, where: str | None = None) -> list[dict[str, Any]]:

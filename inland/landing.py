@@ -23,7 +23,7 @@ from inland.redact import redact
 from inland.site import Site
 from inland.video import check_decodes, encode_frames, mux, picture_size
 
-REVISION = 1
+REVISION = 2
 """Raised when the same log gives other clips than before."""
 PLACE_CELL_DEG = 0.01
 """About 1 km: what a place's pseudonym stands for."""
@@ -43,13 +43,16 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Landed:
-    """What came of one log: clips with their staged media (digest -> file) and positions, or a rejection."""
+    """What came of one log: clips with their staged media (digest -> file) and positions, or a rejection.
+
+    ``in_part`` says what of a log that came in did not, '' where all of it did.
+    """
 
     log: Log
     clips: tuple[Clip, ...] = ()
     media: Mapping[str, str] | None = None
     positions: tuple[Mapping[str, Any], ...] = ()
-    cut: bool = False
+    in_part: str = ""
     rejected: LogRejected | None = None
 
 
@@ -58,12 +61,12 @@ def land(job: Job) -> Landed:
     clips: list[Clip] = []
     media: dict[str, str] = {}
     positions: list[Mapping[str, Any]] = []
-    cut = False
+    in_part = ""
     folder = Path(job.folder)
     folder.mkdir(exist_ok=True)
     try:
         for drive in read(job.log, job.assume_fps):
-            cut = cut or drive.cut
+            in_part = in_part or _in_part(drive)
             for clip, data, places in _clips(job.site, drive):
                 clips.append(clip)
                 if clip.media and clip.media not in media:
@@ -71,7 +74,7 @@ def land(job: Job) -> Landed:
                 if places is not None:
                     positions.append(places)
     except LogRejected as error:
-        return Landed(log=job.log, rejected=error, cut=cut)
+        return Landed(log=job.log, rejected=error)
     except InlandError:
         raise
     except Exception as error:
@@ -82,8 +85,14 @@ def land(job: Job) -> Landed:
             place=job.log.path,
             remedy="copy the log again; if it is whole, its format is not understood here",
         )
-        return Landed(log=job.log, rejected=rejected, cut=cut)
-    return Landed(log=job.log, clips=tuple(clips), media=media, positions=tuple(positions), cut=cut)
+        return Landed(log=job.log, rejected=rejected)
+    return Landed(log=job.log, clips=tuple(clips), media=media, positions=tuple(positions), in_part=in_part)
+
+
+def _in_part(drive: Drive) -> str:
+    if drive.damage:
+        return f"damaged in part: {drive.damage}; what was whole came in"
+    return "truncated: it ends early; what was whole came in" if drive.cut else ""
 
 
 @dataclass(frozen=True, slots=True)

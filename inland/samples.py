@@ -305,7 +305,7 @@ def open_samples(
             place=f"datasets/{dataset.id}.json",
             remedy="curate again",
         )
-    clips = _clips_in_order(lake.clips(site), dataset)
+    clips = _clips_in_order(lake.clips(site, superseded=True), dataset)
     labels = list(read_labels(site, [clip.id for clip in clips]))
     key = station.key_of("samples", REVISION, LABEL_REVISION, [(clip.id, clip.media) for clip in clips], recipe.cameras)
     name = f"samples/{key}"

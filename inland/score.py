@@ -74,6 +74,9 @@ def score(
         raise BadInput(f"two drivers of one role: {', '.join(roles)}", remedy="give each its own role")
     specs = episode_specs(town, purpose, episodes, first=first)
     digests = [driver_digest(site, driver) for driver in drivers]
+    for driver in drivers:
+        if driver.kind == "model":
+            _fits_rig(site, driver.model)
     jobs = [
         _Job(site, driver, spec, episode_key(digest, spec))
         for spec in specs
@@ -242,6 +245,25 @@ def _named(site: Site, model: str) -> AtWheel:
             remedy=f"one of: {', '.join(['expert', *(n[:16] for n in known)])}",
         )
     return AtWheel("model", "model", matching[0])
+
+
+def _fits_rig(site: Site, model: str) -> None:
+    """BadInput where the model looks at cameras that the towns' vehicles do not have, before anything is driven."""
+    from inland.world.camera import RIG
+
+    manifest = json.loads(site.storage.get(f"models/{model}/manifest.json"))
+    have = {camera.name: (camera.width_px, camera.height_px) for camera in RIG.cameras}
+    wants = {camera["name"]: (camera["width_px"], camera["height_px"]) for camera in manifest["cameras"]}
+    strange = {name: size for name, size in wants.items() if have.get(name) != size}
+    if manifest["looks"] and strange:
+        raise BadInput(
+            "the model is for another rig: it looks at "
+            + ", ".join(f"{name} ({width}x{height})" for name, (width, height) in strange.items()),
+            place=f"models/{model}/manifest.json: cameras",
+            remedy="the towns' vehicles have "
+            + ", ".join(f"{name} ({width}x{height})" for name, (width, height) in have.items())
+            + "; train with a recipe of the towns' rig (base, local)",
+        )
 
 
 def _recall(site: Site, key: str) -> EpisodeResult | None:

@@ -45,7 +45,7 @@ def write_page(
 ) -> Path:
     """Write ``turns/N/report.html`` and return its path."""
     inside = {clip for clip, _ in dataset.clips}
-    clips = [clip for clip in lake.clips(site) if clip.id in inside]
+    clips = [clip for clip in lake.clips(site, superseded=True) if clip.id in inside]
     new = (*came_in.committed, *came_in.already_there)
     facts = TurnFacts(
         site=site.id,

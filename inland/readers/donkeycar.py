@@ -40,7 +40,7 @@ def read(path: Path, assume_fps: float | None = None) -> Iterator[Drive]:
     all_present({CAMERA: pictures}, str(path))
     stamps = [record.get("_timestamp_ms") for record in records]
     recorded = None
-    if all(isinstance(stamp, (int, float)) for stamp in stamps):
+    if None not in stamps:
         recorded = np.array([round(float(stamp) * 1000) * 1000 for stamp in stamps], np.int64)  # type: ignore[arg-type]
     t_ns, clock = settle_clock(recorded, len(records), assume_fps)
     signals: dict[str, Signal] = {}
@@ -77,31 +77,46 @@ def _records(path: Path) -> list[Mapping[str, Any]]:
         index = next(line for line in lines if isinstance(line, dict) and "paths" in line)
         deleted = set(index.get("deleted_indexes", []))
         names = [Path(str(name)).name for name in index["paths"]]
-    except (ValueError, StopIteration, TypeError, OSError) as error:
+    except (ValueError, StopIteration, TypeError, KeyError, OSError) as error:
         raise LogRejected(
             "damaged manifest", "it does not list the catalogs", place=str(manifest), remedy="copy the tub again"
         ) from error
-    records = []
+    records: list[Mapping[str, Any]] = []
     for name in names:
         try:
-            text = (path / name).read_text()
+            text = (path / name).read_bytes().decode(errors="replace")  # what is not text fails as a line, below
         except OSError as error:
             raise LogRejected(
                 "missing catalog", f"{name} is not there", place=str(path), remedy="copy the tub again"
             ) from error
         for n, line in enumerate(text.splitlines(), 1):
-            try:
-                record = json.loads(line.rstrip("\x00 "))
-                if record["_index"] not in deleted and record.get(_IMAGE):
-                    records.append(record)
-            except (ValueError, KeyError, TypeError) as error:
+            record = _record(line)
+            if record is None:
                 raise LogRejected(
                     "damaged catalog",
-                    "a line is no record",
+                    "a line is no record with an index and a picture's name",
                     place=f"{path / name}, line {n}",
                     remedy="remove the line, or copy the tub again",
-                ) from error
+                )
+            if record["_index"] not in deleted and record.get(_IMAGE):
+                records.append(record)
     return sorted(records, key=lambda record: int(record["_index"]))
+
+
+def _record(line: str) -> Mapping[str, Any] | None:
+    """A line of a catalog, or None where it is not one."""
+    try:
+        record = json.loads(line.rstrip("\x00 "))
+    except ValueError:
+        return None
+    if not isinstance(record, dict) or type(record.get("_index")) is not int:
+        return None
+    if not isinstance(record.get(_IMAGE, ""), str):
+        return None
+    stamp = record.get("_timestamp_ms", 0)
+    if not isinstance(stamp, (int, float)) or not 0 <= stamp < 1e15:
+        return None
+    return record
 
 
 def _number(value: object, sign: float) -> float:

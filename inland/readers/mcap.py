@@ -63,6 +63,8 @@ def read(path: Path, assume_fps: float | None = None) -> Iterator[Drive]:
     notes = {"software": found.vehicle["software"]} if found.vehicle.get("software") else {}
     if found.cut:
         notes["cut"] = "the file ends early; every whole chunk came in"
+    if found.damage:
+        notes["damage"] = f"{found.damage}; every whole chunk came in"
     yield Drive(
         source=str(path),
         format=FORMAT,
@@ -75,6 +77,7 @@ def read(path: Path, assume_fps: float | None = None) -> Iterator[Drive]:
         declaration=found.declaration,
         release=found.vehicle.get("release", ""),
         cut=found.cut,
+        damage=found.damage,
         notes=notes,
     )
 
@@ -92,6 +95,7 @@ class _Survey:
     vehicle: dict[str, str] = field(default_factory=dict)
     declaration: Mapping[str, object] | None = None
     cut: bool = False
+    damage: str = ""
 
     def rig(self) -> Rig:
         """Cameras in the order front first, then by name; what the log does not tell is None."""
@@ -136,7 +140,11 @@ class _Survey:
 
 def _survey(path: Path) -> _Survey:
     found = _Survey()
+    lost: list[_Lost] = []
     for record in _records(path, found):
+        if isinstance(record, _Lost):
+            lost.append(record)
+            continue
         if isinstance(record, Metadata):
             if record.name == "vehicle":
                 found.vehicle = dict(record.metadata)
@@ -153,6 +161,9 @@ def _survey(path: Path) -> _Survey:
             raise LogRejected(
                 "damaged message", str(error), place=f"{path}, {topic} at {t_ns} ns", remedy="record again"
             ) from error
+    if lost:
+        more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+        found.damage = f"chunk {lost[0].chunk} near byte {lost[0].byte}: {lost[0].why}{more}"
     return found
 
 
@@ -191,9 +202,13 @@ def _take_json(found: _Survey, schema: str, t_ns: int, data: bytes) -> None:
 
 
 def _frames(path: Path, camera: str) -> Iterator[EncodedFrame]:
-    """One camera's frames, from its first key frame on: what comes before cannot be decoded."""
+    """One camera's frames, from its first key frame on, and from the next one on after a damaged chunk: what lies
+    before a key frame cannot be decoded."""
     begun = False
     for record in _records(path, None, camera):
+        if isinstance(record, _Lost):
+            begun = False
+            continue
         if isinstance(record, Metadata):
             continue
         topic, schema, _, t_ns, data = record
@@ -225,11 +240,22 @@ def _frame(schema: str, t_ns: int, data: bytes, topic: str) -> EncodedFrame:
 _Record = tuple[str, str, str, int, bytes]  # topic, schema, encoding, log time, data
 
 
-def _records(path: Path, found: _Survey | None, camera: str | None = None) -> Iterator[_Record | Metadata]:
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """A chunk (counted from 0) that lies whole in the file and cannot be read, and where it ends in it."""
+
+    chunk: int
+    byte: int
+    why: str
+
+
+def _records(path: Path, found: _Survey | None, camera: str | None = None) -> Iterator[_Record | Metadata | _Lost]:
     """Messages and metadata in the file's order; with ``camera`` that camera's pictures alone.
 
-    A file that ends early ends here without an error, and is noted in ``found.cut``.
+    A file that ends early ends here without an error, and is noted in ``found.cut``. A chunk that cannot be read
+    is passed over and named: its neighbours are none the worse for it.
     """
+    chunks = 0
     schemas: dict[int, str] = {0: ""}
     channels: dict[int, tuple[str, str, str]] = {}
     wanted: set[int] = set()
@@ -249,7 +275,13 @@ def _records(path: Path, found: _Survey | None, camera: str | None = None) -> It
         try:
             for record in StreamReader(file, emit_chunks=True).records:
                 if isinstance(record, Chunk):
-                    for inner in _chunk(record, wanted, path):
+                    chunks += 1
+                    try:
+                        data = _chunk_data(record)
+                    except _UnreadableChunk as error:
+                        yield _Lost(chunks - 1, file.tell(), str(error))
+                        continue
+                    for inner in _chunk(data, wanted):
                         if isinstance(inner, Message):
                             yield (*channels[inner.channel_id], inner.log_time, inner.data)
                         else:
@@ -276,17 +308,23 @@ def _records(path: Path, found: _Survey | None, camera: str | None = None) -> It
         found.cut = not ended
 
 
-def _chunk(chunk: Chunk, wanted: set[int], path: Path) -> Iterator[Message | Schema | Channel]:
-    """The records of one chunk; messages of other channels are passed over without being parsed."""
+class _UnreadableChunk(Exception):
+    """Stays in this file: a chunk whose bytes do not decompress or are not those that were written."""
+
+
+def _chunk_data(chunk: Chunk) -> bytes:
     try:
         stream, length = get_chunk_data_stream(chunk)
-        data = stream.read(length)
-        if chunk.uncompressed_crc and zlib.crc32(data) != chunk.uncompressed_crc:
-            raise _damaged(path, f"a chunk's checksum does not match, from {chunk.message_start_time} ns")
-    except (EndOfFile, McapError, LogRejected):
-        raise
+        data = bytes(stream.read(length))
     except Exception as error:  # each compression library raises its own
-        raise _damaged(path, f"a chunk does not decompress: {error}") from error
+        raise _UnreadableChunk(f"it does not decompress ({type(error).__name__})") from error
+    if chunk.uncompressed_crc and zlib.crc32(data) != chunk.uncompressed_crc:
+        raise _UnreadableChunk("its checksum does not match")
+    return data
+
+
+def _chunk(data: bytes, wanted: set[int]) -> Iterator[Message | Schema | Channel]:
+    """The records of one chunk; messages of other channels are passed over without being parsed."""
     position = 0
     while position + 9 <= len(data):
         opcode = data[position]

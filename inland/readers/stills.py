@@ -39,12 +39,16 @@ def all_present(pictures: Mapping[str, Sequence[Path]], place: str) -> None:
 
 def camera_of(name: str, picture: Path) -> Camera:
     """A camera of which the log tells nothing but its pictures' size."""
-    frame = EncodedFrame(t_ns=0, data=picture.read_bytes(), codec="jpeg", key=True)
     try:
+        frame = EncodedFrame(t_ns=0, data=picture.read_bytes(), codec="jpeg", key=True)
         width_px, height_px = picture_size(frame)
     except LogRejected as error:
         error.place, error.remedy = picture.name, "only JPEG pictures are read; convert others"
         raise
+    except OSError as error:
+        raise LogRejected(
+            "missing pictures", f"{error.strerror}", place=str(picture), remedy="copy the whole log again"
+        ) from error
     return Camera(name=name, width_px=width_px, height_px=height_px)
 
 

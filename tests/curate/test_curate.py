@@ -71,6 +71,17 @@ def test_one_vehicle_at_one_place_in_one_hour_stays_together() -> None:
     assert not held & trained
 
 
+def test_what_is_held_out_stays_so_as_the_lake_grows() -> None:
+    def held(clips: list[Clip]) -> set[str]:
+        return {span.drive for span in split(clips, 0.2)[1]}
+
+    many = [made(n, f"d{n}", n * 30) for n in range(60)]
+    before = held(many[:30])
+    assert before <= held(many)
+    assert held(many) & {clip.drive for clip in many[:30]} == before
+    assert 4 <= len(held(many)) <= 20  # 20% of 60 groups, drawn
+
+
 def test_a_pseudonym_does_not_decide_what_is_held_out() -> None:
     clips = [made(i, f"d{i}", i * 30, vehicle=f"v{i}", place="p") for i in range(9)]
     renamed = [replace(c, vehicle=f"other-{9 - i}", place="q") for i, c in enumerate(clips)]
@@ -154,4 +165,4 @@ def test_a_changed_dataset_must_raise_the_revision() -> None:
 
     clips = [replace(made(i, f"d{i // 3}", i * 10), media=f"{i:064x}") for i in range(9)]
     dataset = make_dataset(clips, [hindsight(clip) for clip in clips], TINY)
-    assert (REVISION, LABEL_REVISION, dataset.id) == (1, 4, "2809cf3ea6978e32")
+    assert (REVISION, LABEL_REVISION, dataset.id) == (2, 4, "e9703273742ebd24")

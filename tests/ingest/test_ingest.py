@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from make_logs import START_NS, STEP_NS, copy, cut, write_mcap, write_tub, write_udacity
+from mcap.writer import CompressionType
 
 from inland import lake
 from inland.clip import ALL_CLASSES, CLIP_NS, FUTURE_NS, Clip
 from inland.errors import BadInput, NoSpace
-from inland.ingest import ingest
+from inland.ingest import IngestResult, ingest
 from inland.site import Site, init_site
 from inland.video import decode_clip
 
@@ -98,7 +99,7 @@ def test_the_same_log_twice_is_already_there_wherever_it_lies(site: Site, tmp_pa
     before = lake.version(site, "clips")
     again = ingest(site, [log, copy(log, tmp_path / "elsewhere" / "x.mcap")])
     assert again.committed == ()
-    assert again.already_there == first.committed * 2
+    assert again.already_there == first.committed  # each once
     assert lake.version(site, "clips") == before
     # The memory of what came in is no more than that: the rows decide.
     site.storage.remove_tree("stations")
@@ -237,14 +238,79 @@ def test_a_cut_log_gives_what_is_whole_and_says_so(site: Site, tmp_path: Path) -
     complete = ingest(whole, [log]).committed
     teller = Teller()
     result = ingest(site, [cut(log, 0.6)], progress=teller)
-    assert result.cut == (str(log),)
-    assert teller.said == [f"{log} ends early; every whole chunk came in"]
+    assert result.in_part == {str(log): "truncated: it ends early; what was whole came in"}
+    assert teller.said == [f"{log} came in in part: truncated: it ends early; what was whole came in"]
     assert teller.done[-1] == (1, 1)
     assert result.committed[0] == complete[0]
     clips = lake.clips(site)
     assert 120 <= sum(len(c.frame_t_ns["front"]) for c in clips) <= 160
     assert "every whole chunk" in clips[0].notes["cut"]
     assert {c.drive for c in clips} == {c.drive for c in lake.clips(whole)}
+
+
+def test_a_cut_log_and_the_whole_one_are_one_set_of_clips_in_either_order(tmp_path: Path) -> None:
+    whole = write_mcap(tmp_path / "whole.mcap", 25.0)
+    part = cut(copy(whole, tmp_path / "cut" / "d.mcap"), 0.6)
+    alone = init_site(tmp_path / "alone", "cn")
+    wanted = ingest(alone, [whole]).committed
+    for n, order in enumerate(([part, whole], [whole, part], [tmp_path])):
+        site = init_site(tmp_path / f"site{n}", "cn")
+        for path in order:
+            ingest(site, [path])
+        assert {clip.id for clip in lake.clips(site)} == set(wanted)
+        assert ingest(site, [whole]).already_there == wanted
+        assert ingest(site, [part]).already_there == wanted[: len(ingest(alone, [part]).already_there)]
+
+
+def test_a_shorter_clip_stays_readable_for_the_dataset_that_holds_it(site: Site, tmp_path: Path) -> None:
+    whole = write_mcap(tmp_path / "whole.mcap", 25.0)
+    first = ingest(site, [cut(copy(whole, tmp_path / "cut" / "d.mcap"), 0.6)]).committed
+    ingest(site, [whole])
+    assert set(first) - {clip.id for clip in lake.clips(site)}
+    assert set(first) <= {clip.id for clip in lake.clips(site, superseded=True)}
+
+
+def test_one_recording_with_two_declared_rates_does_not_mix(site: Site, tmp_path: Path) -> None:
+    tub = write_tub(tmp_path / "tub", 300, period_ms=3)
+    at_20 = ingest(site, [tub], assume_fps=20).committed
+    at_10 = ingest(site, [tub], assume_fps=10).committed
+    assert {clip.id for clip in lake.clips(site)} == {*at_20, *at_10}
+
+
+@pytest.mark.parametrize("compression", [CompressionType.NONE, CompressionType.ZSTD])
+def test_one_damaged_chunk_costs_its_own_frames_and_is_named(
+    site: Site, tmp_path: Path, compression: CompressionType
+) -> None:
+    log = write_mcap(tmp_path / "d.mcap", 12.0, compression=compression)
+    data = bytearray(log.read_bytes())
+    chunks = [n for n, record in enumerate(_chunk_bodies(bytes(data)))]
+    at = _chunk_bodies(bytes(data))[len(chunks) // 2]
+    data[at + 40 : at + 60] = bytes(20)
+    log.write_bytes(data)
+    result = ingest(site, [log])
+    assert result.quarantined == ()
+    (reason,) = result.in_part.values()
+    assert reason.startswith("damaged in part: chunk ")
+    assert "near byte" in reason
+    clips = lake.clips(site)
+    assert len({clip.drive for clip in clips}) == 1
+    frames = sum(len(clip.frame_t_ns["front"]) for clip in clips)
+    assert 95 <= frames < 120  # up to the next key frame, a second on
+    assert all(pictures(site, clip, "front") == len(clip.frame_t_ns["front"]) for clip in clips)
+    for clip in clips:  # no clip hides what is missing
+        assert np.all(np.diff(clip.frame_t_ns["front"]) <= 3 * STEP_NS)
+
+
+def _chunk_bodies(data: bytes) -> list[int]:
+    """Where the compressed records of each chunk begin (https://mcap.dev/spec, opcode 6)."""
+    at, found = 8, []
+    while at + 9 <= len(data) - 8:
+        length = int.from_bytes(data[at + 1 : at + 9], "little")
+        if data[at] == 6:
+            body = at + 9 + 8 + 8 + 8 + 4
+            found.append(body + 4 + int.from_bytes(data[body : body + 4], "little") + 8)
+        at += 9 + length
+    return found
 
 
 def test_a_gap_splits_clips_and_a_long_one_the_drive(site: Site, tmp_path: Path) -> None:
@@ -290,9 +356,11 @@ def test_a_full_disk_keeps_what_came_in_before_and_nothing_half_written(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(landing, "mux", full)
-    with pytest.raises(NoSpace, match="disk is full"):
+    with pytest.raises(NoSpace, match="disk is full") as caught:
         ingest(site, [tmp_path / "logs"], processes=1)
     assert lake.count(site, "clips") == 1
+    assert isinstance(caught.value.so_far, IngestResult)
+    assert caught.value.so_far.committed == tuple(clip.id for clip in lake.clips(site))
     assert site.storage.list("landing") == []
     monkeypatch.undo()
     result = ingest(site, [tmp_path / "logs"])

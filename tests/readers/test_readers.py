@@ -153,13 +153,19 @@ def test_a_log_cut_before_its_first_chunk_is_empty(tmp_path: Path) -> None:
         only_drive(path)
 
 
-def test_a_flipped_byte_in_a_chunk_is_a_damaged_file(tmp_path: Path) -> None:
+def test_a_flipped_byte_in_a_chunk_loses_that_chunk_alone_and_names_it(tmp_path: Path) -> None:
     path = write_mcap(tmp_path / "d.mcap", 2.0)
+    whole = [frame.t_ns for frame in only_drive(path).frames("front")]
     data = bytearray(path.read_bytes())
     data[len(data) // 3] ^= 0xFF
     path.write_bytes(bytes(data))
-    with pytest.raises(LogRejected, match="damaged file"):
-        only_drive(path)
+    drive = only_drive(path)
+    assert drive.damage.startswith("chunk ")
+    assert "checksum" in drive.damage
+    frames = list(drive.frames("front"))
+    assert 0 < len(frames) < len(whole)
+    assert {frame.t_ns for frame in frames} < set(whole)
+    assert len(list(decode_packets(frames))) == len(frames)
 
 
 def test_a_file_that_only_is_named_like_an_mcap_is_rejected(tmp_path: Path) -> None:
@@ -261,3 +267,25 @@ def test_the_real_udacity_rows_are_one_drive_of_two_minutes(test_data: Path) -> 
     assert 110e9 < t_ns[-1] - t_ns[0] < 130e9
     assert drive.signals["steering_normalised"].value[0] == pytest.approx(0.08628917)
     assert (drive.rig.cameras[0].width_px, drive.rig.cameras[0].height_px) == (320, 160)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"\xff\xfe{", "not text"),
+        (b"[1, 2]", "no record"),
+        (b'{"_index": "4", "cam/image_array": "4_cam_image_array_.jpg"}', "an index that is no number"),
+        (b'{"_index": 4, "cam/image_array": 17}', "a picture that is no name"),
+        (b'{"_index": 4, "cam/image_array": "a.jpg", "_timestamp_ms": "noon"}', "a time that is none"),
+        (b'{"_index": 4, "cam/image_array": "a.jpg", "_timestamp_ms": -1e300}', "a time out of the world"),
+    ],
+)
+def test_a_catalog_line_that_is_no_record_is_named_with_file_and_line(tmp_path: Path, line: bytes, why: str) -> None:
+    tub = write_tub(tmp_path / "tub", 5)
+    catalog = next(tub.glob("*.catalog"))
+    lines = catalog.read_bytes().splitlines()
+    catalog.write_bytes(b"\n".join([*lines[:2], line, *lines[3:]]))
+    with pytest.raises(LogRejected, match="damaged catalog") as caught:
+        list(read(Log(str(tub), "donkeycar")))
+    assert caught.value.place.endswith(f"{catalog.name}, line 3")
+    assert "KeyError" not in str(caught.value)

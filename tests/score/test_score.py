@@ -25,7 +25,8 @@ EXPERT = AtWheel("expert", "expert")
 def site(tmp_path: Path) -> Site:
     made = init_site(tmp_path / "site", "cn")
     for name in ("abc1", "abd2"):
-        manifest = {"name": name, "constant": {"0": [0.0, 0.5]}}
+        front = {"name": "front", "width_px": 256, "height_px": 144}
+        manifest = {"name": name, "constant": {"0": [0.0, 0.5]}, "looks": True, "cameras": [front]}
         made.storage.put(f"models/{name}/manifest.json", json.dumps(manifest).encode())
     return made
 
@@ -201,3 +202,13 @@ def test_the_real_expert_is_driven_measured_and_kept_as_a_film_can_use_it(tmp_pa
         assert measured.success == result.success
         assert measured.route_completion == result.measures["route_completion"]
         assert all(np.isfinite(v) for v in result.measures.values())
+
+
+def test_a_model_for_another_rig_is_refused_before_anything_is_driven(site: Site, driven: list[str]) -> None:
+    centre = {"name": "center", "width_px": 320, "height_px": 160}
+    manifest = {"name": "udacity", "looks": True, "cameras": [centre], "constant": {}}
+    site.storage.put("models/f00/manifest.json", json.dumps(manifest).encode())
+    with pytest.raises(BadInput, match=r"another rig: it looks at center \(320x160\)") as caught:
+        score_one(site, "f00", suite="town_us", episodes=4)
+    assert "front (256x144)" in caught.value.remedy
+    assert driven == []
