@@ -20,6 +20,7 @@ def run(size: str = "standard") -> dict[str, Any]:
     from inland.progress import Progress
     from inland.release import field_model
     from inland.site import is_site, open_site
+    from inland.sizes import turn_size
     from inland.turn import turn
 
     path = SITES / f"bench-{size}"
@@ -44,8 +45,7 @@ def run(size: str = "standard") -> dict[str, Any]:
             _row("its lower bound, points", round(100 * card["overall"]["low"], 1), 10),
             _row("town_us lower bound, points", round(100 * card["old_town"]["low"], 1), -10),
         ]
-    minutes = {"quick": 2, "demo": 10, "standard": 60}[size]
-    rows.append(_row("minutes", round(answer["seconds"] / 60, 1), minutes, least=False))
+    rows.append(_row("minutes", round(answer["seconds"] / 60, 1), turn_size(size).budget_minutes, least=False))
     answer.pop("report"), answer.pop("release")
     return {"targets": rows, "answer": answer}
 

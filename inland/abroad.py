@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inland import lake
-from inland.border.cross import Crossing, approve, cross, move
+from inland.border.cross import Crossing, approve, arrived, cross, move
 from inland.border.keys import ensure_keys, public_key, register_peer
 from inland.border.manifest import Artifact
 from inland.curate import curate
@@ -87,14 +87,15 @@ def bring_in(abroad: Site, site: Site, model: str) -> None:
         developers=(abroad.region,),
         objects=tuple(abroad.storage.list(f"models/{model}")),
     )
-    move(
-        abroad,
-        site,
-        artifact,
-        purpose=PURPOSE,
-        approval_out=_allow(abroad, "out", site, artifact, PURPOSE),
-        approval_in=_allow(site, "in", abroad, artifact, PURPOSE),
-    )
+    if not arrived(site, artifact):  # a killed turn that goes on crosses no second time
+        move(
+            abroad,
+            site,
+            artifact,
+            purpose=PURPOSE,
+            approval_out=_allow(abroad, "out", site, artifact, PURPOSE),
+            approval_in=_allow(site, "in", abroad, artifact, PURPOSE),
+        )
     record(
         site,
         model,

@@ -42,7 +42,7 @@ def demo_turn() -> TurnSize:
         recipe=local().with_(steps=700),
         pairs=48,
         # Fewer cannot show that the old town holds: docs/decisions/gate-exact-paired-tests.md.
-        old_pairs=64,
+        old_pairs=96,
         budget_minutes=10,
     )
 

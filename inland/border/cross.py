@@ -204,8 +204,17 @@ def move(
             raise SignatureInvalid(
                 "another object of this name is already here", place=key, remedy="find out which one is right"
             )
-    receiver.storage.put(f"ledger/manifests/{artifact.digest}.json", json.dumps(manifest, sort_keys=True).encode())
+    receiver.storage.put(_arrival(artifact), json.dumps(manifest, sort_keys=True).encode())
     return out, inward
+
+
+def arrived(receiver: Site, artifact: Artifact) -> bool:
+    """Whether `move` brought this artifact here whole before: its manifest is kept last."""
+    return receiver.storage.exists(_arrival(artifact))
+
+
+def _arrival(artifact: Artifact) -> str:
+    return f"ledger/manifests/{artifact.digest}.json"
 
 
 def _refuse(crossing: Crossing, artifact: Artifact, site: Site) -> None:
