@@ -30,8 +30,8 @@ TARGETS = {"success_rate": 0.97, "worst_scenario": 0.94, "free_flow_ratio": 1.25
 def drive_one(spec: EpisodeSpec, images: bool = False, perturb: bool = False) -> dict[str, Any]:
     """Drive and score one episode; only plain numbers come back."""
     from inland.metrics import score_episode
+    from inland.world.driving.expert import ExpertDriver
     from inland.world.episode import run_episode
-    from inland.world.expert import ExpertDriver
     from inland.world.towns import load_layout
 
     start = time.perf_counter()
@@ -59,8 +59,8 @@ def drive_one(spec: EpisodeSpec, images: bool = False, perturb: bool = False) ->
 
 def unhindered(log: Any, layout: Any) -> bool:
     """Whether nothing was in the way: no light but green within 60 m, nobody ahead within 3 s and 12 m."""
-    from inland.world.expert import Style, plan_route
-    from inland.world.planning import FRONT_M, leaders, near, track
+    from inland.world.driving.expert import Style, plan_route
+    from inland.world.driving.planning import FRONT_M, leaders, near, track
     from inland.world.state import Light
 
     plan = plan_route(layout, log.route, Style())

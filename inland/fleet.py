@@ -81,7 +81,7 @@ def collect(site: Site, spec: CollectSpec, processes: int = 2, progress: Report 
     not run.
     """
     from inland.score import WORLD_REVISION
-    from inland.world.expert import REVISION as EXPERT_REVISION
+    from inland.world.driving.expert import REVISION as EXPERT_REVISION
     from inland.world.recorder import drive_start_ns
     from inland.world.towns import episode_specs
 
@@ -134,8 +134,8 @@ def collect(site: Site, spec: CollectSpec, processes: int = 2, progress: Report 
 def _drive_and_record(job: _Drive) -> str:
     """Drive one episode and write its log (runs in a worker process)."""
     from inland.drivers import open_model
+    from inland.world.driving.expert import ExpertDriver
     from inland.world.episode import run_episode
-    from inland.world.expert import ExpertDriver
     from inland.world.recorder import Recorder
 
     model = open_model(job.site, job.driver, "field") if job.driver != "expert" else None

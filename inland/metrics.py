@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inland.world.driving.planning import FRONT_M, stop_lines
 from inland.world.episode_log import EpisodeLog
 from inland.world.geometry import Path, box_corners, boxes_overlap, inside_any, make_path, wrapped
-from inland.world.layout import LaneKind, Layout, Route
-from inland.world.planning import FRONT_M, stop_lines
 from inland.world.state import EGO_SHAPE, STEP_NS, Kind, Light
+from inland.world.traffic.layout import LaneKind, Layout, Route
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]

@@ -149,7 +149,7 @@ def episode_log(site: Site, key: str) -> bytes:
 def driver_digest(site: Site, driver: AtWheel) -> str:
     """What decides how a driver drives, named by digest. BadInput for an unknown kind or model."""
     if driver.kind == "expert":
-        from inland.world.expert import ExpertDriver
+        from inland.world.driving.expert import ExpertDriver
 
         return ExpertDriver().digest
     if driver.kind not in KINDS:
@@ -206,7 +206,7 @@ def _drive(job: _Job) -> tuple[EpisodeResult, bytes]:
 def _open(site: Site, driver: AtWheel) -> Driver:
     """The driver itself, opened once per worker."""
     from inland.drivers import open_constant, open_model
-    from inland.world.expert import ExpertDriver
+    from inland.world.driving.expert import ExpertDriver
 
     if driver.kind == "expert":
         return ExpertDriver()
@@ -249,7 +249,7 @@ def _named(site: Site, model: str) -> AtWheel:
 
 def _fits_rig(site: Site, model: str) -> None:
     """BadInput where the model looks at cameras that the towns' vehicles do not have, before anything is driven."""
-    from inland.world.camera import RIG
+    from inland.world.rendering.camera import RIG
 
     manifest = json.loads(site.storage.get(f"models/{model}/manifest.json"))
     have = {camera.name: (camera.width_px, camera.height_px) for camera in RIG.cameras}

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from inland.world.episode_log import EpisodeLog
-from inland.world.layout import Anchor, Lane, LaneKind, Layout, Route, Signal
 from inland.world.state import STEP_NS, Actors, Ego, Kind, Light, WorldState
 from inland.world.towns import EpisodeSpec
+from inland.world.traffic.layout import Anchor, Lane, LaneKind, Layout, Route, Signal
 
 LENGTH_M = 200.0
 LINE_M = 100.0

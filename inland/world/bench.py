@@ -100,11 +100,11 @@ def _one(job: Job) -> Measured:
 
 def measure(job: Job) -> Measured:
     """Run the job's world for its seconds (in a simulator process: libsumo holds one world per process)."""
-    from inland.world.camera import town_camera
+    from inland.world.driving.expert import ExpertDriver
     from inland.world.episode import run_episode
-    from inland.world.expert import ExpertDriver
     from inland.world.recorder import Recorder
-    from inland.world.simulator import Simulator
+    from inland.world.rendering.camera import town_camera
+    from inland.world.traffic.simulator import Simulator
 
     driven = run_episode(job.spec, ExpertDriver(), images=False).states
     simulator = Simulator(job.spec)

@@ -14,6 +14,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from inland.errors import BadInput
+from inland.world.driving.vehicle import STEP_S, step_vehicle
 from inland.world.episode import FINISH_M, OFF_ROUTE_M, RIG_CAMERAS, RIG_SIZES, route_hint
 from inland.world.geometry import make_path, touching
 from inland.world.state import (
@@ -25,7 +26,6 @@ from inland.world.state import (
     WorldState,
 )
 from inland.world.towns import TOWNS, EpisodeSpec, episode_spec
-from inland.world.vehicle import STEP_S, step_vehicle
 
 Observation = dict[str, NDArray[Any]]
 COLLISION_REWARD = -20.0
@@ -74,7 +74,7 @@ class InlandEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode; without a seed, one drawn from the environment's own generator."""
-        from inland.world.simulator import Simulator
+        from inland.world.traffic.simulator import Simulator
 
         super().reset(seed=seed)
         number = int(self.np_random.integers(1 << 30)) if seed is None else seed
@@ -137,7 +137,7 @@ class InlandEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     def _pictures(self, cameras: tuple[str, ...]) -> Observation:
         if not cameras or self._state is None:
             return {}
-        from inland.world.camera import town_camera
+        from inland.world.rendering.camera import town_camera
 
         frames = town_camera(self._simulator.layout).render(self._state, cameras=cameras, ids=False, depth=False)
         return {name: frames[name].rgb for name in cameras}

@@ -20,17 +20,17 @@ from typing import Any
 import numpy as np
 
 from inland.drivers import Driver, Image, Observation
+from inland.world.driving.expert import ExpertDriver, Plan, plan_route, style_of
+from inland.world.driving.planning import FRONT_M, Others, leaders, near, track
+from inland.world.driving.safety import CALM_S, is_calm, would_fail
+from inland.world.driving.sight import SEEN_PIXELS, Memory, in_sight
+from inland.world.driving.vehicle import STEP_S, step_vehicle
 from inland.world.episode_log import EpisodeLog
-from inland.world.expert import ExpertDriver, Plan, plan_route, style_of
 from inland.world.geometry import touching
-from inland.world.layout import Layout, Route
-from inland.world.optics import like_video
-from inland.world.planning import FRONT_M, Others, leaders, near, track
-from inland.world.safety import CALM_S, is_calm, would_fail
-from inland.world.sight import SEEN_PIXELS, Memory, in_sight
+from inland.world.rendering.optics import like_video
 from inland.world.state import ROUTE_HORIZON_M, Command, Control, Ego, Light, RouteHint, WorldState
 from inland.world.towns import EpisodeSpec
-from inland.world.vehicle import STEP_S, step_vehicle
+from inland.world.traffic.layout import Layout, Route
 
 OFF_ROUTE_M = 5.0
 BLOCKED_S = 15.0
@@ -187,7 +187,7 @@ def run_episode(
     ``images``: None renders what the drivers look at, and the whole rig for an observer; False renders nothing;
     True the whole rig. Raises WorldError where simulator or camera cannot run.
     """
-    from inland.world.simulator import Simulator
+    from inland.world.traffic.simulator import Simulator
 
     simulator = Simulator(spec)
     try:
@@ -309,7 +309,7 @@ def _cameras(driver: Driver, shadow: Driver | None, observed: bool, images: bool
 
 def _camera(layout: Layout) -> Any:
     """The process's renderer for this layout."""
-    from inland.world.camera import town_camera
+    from inland.world.rendering.camera import town_camera
 
     return town_camera(layout)
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.errors import BadInput
-from inland.world.layout import Route
 from inland.world.state import STEP_NS, Actors, Ego, WorldState
 from inland.world.towns import EpisodeSpec
+from inland.world.traffic.layout import Route
 
 ENDS = ("completed", "collision", "blocked", "timeout", "off_route")
 FORMAT = 1

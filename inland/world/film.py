@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.clip import Rig
-from inland.world.camera import town_camera
-from inland.world.layout import Layout
-from inland.world.optics import pinhole
+from inland.world.rendering.camera import town_camera
+from inland.world.rendering.optics import pinhole
 from inland.world.state import WorldState
+from inland.world.traffic.layout import Layout
 
 
 @cache

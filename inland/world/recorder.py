@@ -29,11 +29,11 @@ from inland.clip import SIGNAL_UNITS, Camera, Rig
 from inland.digest import digest_of
 from inland.errors import BadInput, NoSpace, StorageError
 from inland.video import Encoder
-from inland.world.camera import RIG
 from inland.world.episode import StepRecord
-from inland.world.layout import Anchor
+from inland.world.rendering.camera import RIG
 from inland.world.state import STEP_NS, Ego
 from inland.world.towns import EpisodeSpec, load_layout
+from inland.world.traffic.layout import Anchor
 
 CHUNK_BYTES = 60_000
 CHUNK_NS = 1_000_000_000

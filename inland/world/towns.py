@@ -12,11 +12,11 @@ from pathlib import Path
 
 from inland.digest import digest_of, seed_of
 from inland.errors import BadInput
-from inland.world import dressing, paint
-from inland.world.layout import Anchor, Layout
-from inland.world.roads import Network, read_network
+from inland.world.rendering import dressing, paint
+from inland.world.traffic.layout import Anchor, Layout
+from inland.world.traffic.roads import Network, read_network
 
-NETWORKS = Path(__file__).parent / "networks"
+NETWORKS = Path(__file__).parent / "traffic" / "networks"
 HELD_OUT_SHARE = 3
 """One in this many episodes of an evaluation runs on a layout that was never collected on."""
 PURPOSES = ("collect", "labeller", "develop", "final")

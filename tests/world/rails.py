@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from inland.digest import digest_of
-from inland.world.layout import Layout, Route
 from inland.world.state import EGO_SHAPE, Actors, Command, Ego, Light, WorldState
 from inland.world.towns import EpisodeSpec
+from inland.world.traffic.layout import Layout, Route
 
 if TYPE_CHECKING:
-    from inland.world.simulator import Simulator
+    from inland.world.traffic.simulator import Simulator
 
 STEP_S = 0.1
 
 
 def simulator(spec: EpisodeSpec) -> Simulator:
-    from inland.world.simulator import Simulator
+    from inland.world.traffic.simulator import Simulator
 
     return Simulator(spec)
 
@@ -251,7 +251,7 @@ def contacts_of_hesitant_ride(spec: EpisodeSpec) -> list[tuple[float, int, bool,
 
 def sumo_front_of_ego(spec: EpisodeSpec, ego: Ego) -> tuple[float, float, float]:
     """Where SUMO has the ego's front bumper, and its angle, after a step with this pose."""
-    from inland.world.stage import EGO_ID, libsumo
+    from inland.world.traffic.stage import EGO_ID, libsumo
 
     sim = simulator(spec)
     sim.reset()

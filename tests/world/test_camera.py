@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inland.errors import WorldError
-from inland.world import camera as camera_module
-from inland.world.camera import EGO_ID, RIG, Frame, TownCamera, seen, town_camera
 from inland.world.film import film
-from inland.world.ground import dashes, simplified, triangulate
-from inland.world.layout import Anchor, Block, Layout, Marking, Sign, Signal
-from inland.world.optics import rotation
+from inland.world.rendering import camera as camera_module
+from inland.world.rendering.camera import EGO_ID, RIG, Frame, TownCamera, seen, town_camera
+from inland.world.rendering.ground import dashes, simplified, triangulate
+from inland.world.rendering.optics import rotation
 from inland.world.state import Actors, Ego, Kind, Light, WorldState
+from inland.world.traffic.layout import Anchor, Block, Layout, Marking, Sign, Signal
 
 CAMERAS = ("front", "left", "right")
 WHITE = (0.95, 0.95, 0.95)

@@ -12,9 +12,9 @@ from hand_made import cruise, make_log, others, state
 from inland.drivers import Observation
 from inland.errors import BadInput
 from inland.metrics import score_episode
+from inland.world.driving.expert import ExpertDriver
 from inland.world.episode import StepRecord, run_episode, run_episodes
 from inland.world.episode_log import EpisodeLog
-from inland.world.expert import ExpertDriver
 from inland.world.geometry import make_path
 from inland.world.state import Control, Kind
 from inland.world.towns import EpisodeSpec, episode_spec, episode_specs, load_layout

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inland.drivers import Observation
+from inland.world.driving.expert import ExpertDriver, plan_route, style_of
+from inland.world.driving.flows import flows_of, follow_flow
+from inland.world.driving.planning import FRONT_M, Leader, follow, must_stop, predict, track
+from inland.world.driving.safety import is_calm, would_fail
+from inland.world.driving.sight import VIEWS, Memory, in_sight
+from inland.world.driving.vehicle import step_vehicle
 from inland.world.episode import RIG_SIZES, route_hint
-from inland.world.expert import ExpertDriver, plan_route, style_of
-from inland.world.flows import flows_of, follow_flow
 from inland.world.geometry import make_path
-from inland.world.layout import Lane, LaneKind
-from inland.world.planning import FRONT_M, Leader, follow, must_stop, predict, track
-from inland.world.safety import is_calm, would_fail
-from inland.world.sight import VIEWS, Memory, in_sight
 from inland.world.state import Actors, Command, Control, Ego, Kind, Light, RouteHint, WorldState
 from inland.world.towns import load_layout
-from inland.world.vehicle import step_vehicle
+from inland.world.traffic.layout import Lane, LaneKind
 
 LAYOUT, ROUTE = straight_layout(), straight_route()
 HINT = RouteHint(Command.FOLLOW, 60.0)
@@ -222,7 +222,7 @@ def test_the_rig_does_not_see_behind_a_truck_or_far_away() -> None:
 
 
 def test_geometry_and_pictures_speak_of_the_same_rig() -> None:
-    from inland.world.camera import RIG
+    from inland.world.rendering.camera import RIG
 
     assert {k.name: (k.width_px, k.height_px) for k in RIG.cameras} == RIG_SIZES
     for camera, (x, y, yaw, half_view, focal) in zip(RIG.cameras, VIEWS, strict=True):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inland.video import Encoder, decode_packets
-from inland.world.optics import like_video
+from inland.world.rendering.optics import like_video
 
 
 @given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))

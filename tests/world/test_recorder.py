@@ -17,13 +17,13 @@ from inland.clip import SIGNAL_UNITS
 from inland.errors import NoSpace
 from inland.readers.mcap import read
 from inland.video import decode_packets
-from inland.world.camera import RIG
+from inland.world.driving.vehicle import step_vehicle
 from inland.world.episode import StepRecord
-from inland.world.layout import Anchor
 from inland.world.recorder import Recorder, drive_start_ns, geodetic, quaternion
+from inland.world.rendering.camera import RIG
 from inland.world.state import STEP_NS, Actors, Command, Control, Ego, RouteHint, WorldState
 from inland.world.towns import EpisodeSpec, episode_spec, load_layout
-from inland.world.vehicle import step_vehicle
+from inland.world.traffic.layout import Anchor
 
 SPEC = episode_spec("town_us", "us_oak", "curves", "collect", 3)
 NOBODY = Actors(
@@ -163,7 +163,7 @@ def test_local_metres_become_degrees_of_the_same_length(lat: float, lon: float, 
 @given(roll=st.floats(-3, 3), pitch=st.floats(-1.5, 1.5), yaw=st.floats(-3, 3))
 def test_a_quaternion_turns_as_roll_pitch_yaw_do(roll: float, pitch: float, yaw: float) -> None:
     from inland.clip import Camera
-    from inland.world.optics import rotation
+    from inland.world.rendering.optics import rotation
 
     x, y, z, w = quaternion(roll, pitch, yaw)
     turned = np.array(

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from rails import Ride, ride_spec
 
-from inland.world.layout import Route
-from inland.world.lights import ARMS
-from inland.world.roads import make_route
-from inland.world.scenarios import SCENARIOS, Scene
 from inland.world.state import EGO_SHAPE, Command, Kind, Light, WorldState
 from inland.world.towns import TOWNS, EpisodeSpec, episode_spec, episode_specs, load_layout
+from inland.world.traffic.layout import Route
+from inland.world.traffic.lights import ARMS
+from inland.world.traffic.roads import make_route
+from inland.world.traffic.scenarios import SCENARIOS, Scene
 
 TWO_WHEELERS = (Kind.SCOOTER, Kind.BICYCLE)
 PER_SCENARIO = 2

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rails import contacts_of_hesitant_ride, digests_of_rides, states_at_rest, sumo_front_of_ego, touching
 
-from inland.world.manners import Box, must_brake
 from inland.world.state import EGO_SHAPE, Ego
 from inland.world.towns import TOWNS, EpisodeSpec, episode_spec, episode_specs
+from inland.world.traffic.manners import Box, must_brake
 
 PLACES = [
     (town.name, layout, scenario)

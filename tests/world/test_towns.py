@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from inland.digest import seed_of
 from inland.errors import BadInput
-from inland.world.layout import LaneKind
-from inland.world.lights import programme_for
-from inland.world.roads import arc_length, free_flow_s, make_route
 from inland.world.state import Command, Light
 from inland.world.towns import TOWNS, episode_spec, episode_specs, load_layout
+from inland.world.traffic.layout import LaneKind
+from inland.world.traffic.lights import programme_for
+from inland.world.traffic.roads import arc_length, free_flow_s, make_route
 
 LAYOUTS = [name for town in TOWNS.values() for name in town.layouts + town.held_out]
 ARMS = "nesw"

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inland.world.state import ACCELERATION_LIMITS_MPS2, MAX_CURVATURE_1PM, Control, Ego
-from inland.world.vehicle import (
+from inland.world.driving.vehicle import (
     ACCELERATION_LAG_S,
     CURVATURE_RATE_1PM_PER_S,
     TYRE_LIMIT_MPS2,
     step_vehicle,
 )
+from inland.world.state import ACCELERATION_LIMITS_MPS2, MAX_CURVATURE_1PM, Control, Ego
 
 anything = st.floats(allow_nan=True, allow_infinity=True)
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from inland.clip import Rig
 from inland.errors import WorldError
-from inland.world.drawing import Drawing, Frame, Target
-from inland.world.instances import EGO_ID
-from inland.world.layout import Layout
-from inland.world.optics import pinhole
-from inland.world.scene import build_scene
+from inland.world.rendering.drawing import Drawing, Frame, Target
+from inland.world.rendering.instances import EGO_ID
+from inland.world.rendering.optics import pinhole
+from inland.world.rendering.scene import build_scene
 from inland.world.state import EGO_SHAPE, WorldState
+from inland.world.traffic.layout import Layout
 
 if TYPE_CHECKING:
     import moderngl

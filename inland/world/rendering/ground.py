@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inland.world.layout import Lane, LaneKind, Layout, Marking, Polyline
+from inland.world.traffic.layout import Lane, LaneKind, Layout, Marking, Polyline
 
 Triangles = NDArray[np.float32]
 Colour = tuple[float, float, float]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from inland.world.driving.planning import PREDICTION_TIMES_S, Others
 from inland.world.geometry import Floats, Path, make_path, wrapped
-from inland.world.layout import LaneKind, Layout, Route
-from inland.world.planning import PREDICTION_TIMES_S, Others
 from inland.world.state import Kind
+from inland.world.traffic.layout import LaneKind, Layout, Route
 
 STEP_M = 1.0
 NEAR_M = 1.4

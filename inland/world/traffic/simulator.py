@@ -12,15 +12,15 @@ import numpy as np
 
 from inland.digest import digest_of
 from inland.errors import WorldError
-from inland.world.layout import Layout, Route
-from inland.world.lights import Programme
-from inland.world.manners import BRAKE_MPS2, NEAR_M, Box, ego_box, must_brake
-from inland.world.roads import arc_length, free_flow_s, make_route
-from inland.world.scenarios import SCENARIOS, Scene, Script
-from inland.world.stage import EGO_ID, FRONT_AHEAD_M, Stage, libsumo
 from inland.world.state import STEP_NS, Actors, Ego, Kind, WorldState
 from inland.world.towns import NETWORKS, EpisodeSpec, load_layout, load_network, network_path
-from inland.world.traffic import KINDS, Vehicle, vehicles, walkers
+from inland.world.traffic.demand import KINDS, Vehicle, vehicles, walkers
+from inland.world.traffic.layout import Layout, Route
+from inland.world.traffic.lights import Programme
+from inland.world.traffic.manners import BRAKE_MPS2, NEAR_M, Box, ego_box, must_brake
+from inland.world.traffic.roads import arc_length, free_flow_s, make_route
+from inland.world.traffic.scenarios import SCENARIOS, Scene, Script
+from inland.world.traffic.stage import EGO_ID, FRONT_AHEAD_M, Stage, libsumo
 
 HORIZON_M = 130.0
 BRAKE_LAMP = 8

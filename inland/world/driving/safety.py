@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inland.world.expert import Plan
-from inland.world.flows import keep_to_lanes
+from inland.world.driving.expert import Plan
+from inland.world.driving.flows import keep_to_lanes
+from inland.world.driving.planning import FRONT_M, Others, in_our_lane, leaders, near, predict
+from inland.world.driving.vehicle import step_vehicle
 from inland.world.geometry import Floats, box_corners, boxes_overlap, inside_any, wrapped
-from inland.world.layout import Layout
-from inland.world.planning import FRONT_M, Others, in_our_lane, leaders, near, predict
 from inland.world.state import EGO_SHAPE, Control, Ego, Kind, Light, WorldState
-from inland.world.vehicle import step_vehicle
+from inland.world.traffic.layout import Layout
 
 LANE_MARGIN_M = 1.4
 """How far the rear axle may be from the route's path before a safety driver takes over: within the lane."""

@@ -14,10 +14,10 @@ os.environ.setdefault("LIBSUMO_AS_TRACI", "quiet")  # or libsumo prints to stand
 import libsumo
 import numpy as np
 
-from inland.world.layout import Layout, Route
-from inland.world.roads import Network, arc_length
 from inland.world.state import EGO_SHAPE, Ego
-from inland.world.traffic import TWO_WHEELERS, Vehicle, Walker
+from inland.world.traffic.demand import TWO_WHEELERS, Vehicle, Walker
+from inland.world.traffic.layout import Layout, Route
+from inland.world.traffic.roads import Network, arc_length
 
 __all__ = ["EGO_ID", "FRONT_AHEAD_M", "Stage", "libsumo"]
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.digest import digest_of
-from inland.world.layout import Block, Lane, LaneKind, Polyline, Sign, Signal
-from inland.world.lights import ARMS
-from inland.world.roads import Network, arc_length, between, cut, edge_lanes, extended, offset
+from inland.world.traffic.layout import Block, Lane, LaneKind, Polyline, Sign, Signal
+from inland.world.traffic.lights import ARMS
+from inland.world.traffic.roads import Network, arc_length, between, cut, edge_lanes, extended, offset
 
 ROLLING = (LaneKind.DRIVE, LaneKind.BUS, LaneKind.TWO_WHEEL)
 HEAD_HEIGHT_M = 5.2

@@ -1,7 +1,7 @@
 """What a town's layout is, apart from traffic: lanes, junctions, markings, signals, signs, buildings.
 
 Everything that does not move, in the town's local frame (ENU metres). The simulator, the camera, the expert and
-the metrics read the same `Layout`; `inland.world.networks` makes one from a SUMO network file.
+the metrics read the same `Layout`; `inland.world.traffic.networks` makes one from a SUMO network file.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.errors import BadInput, WorldError
-from inland.world.layout import Lane, LaneKind, Layout, Polyline, Route
 from inland.world.state import Command
+from inland.world.traffic.layout import Lane, LaneKind, Layout, Polyline, Route
 
 ROUTE_STEP_M = 1.0
 TURN_COMMANDS = {"l": Command.LEFT, "s": Command.STRAIGHT, "r": Command.RIGHT}
@@ -59,7 +59,9 @@ def read_network(path: Path) -> Network:
         root = ElementTree.parse(path).getroot()
     except (OSError, ElementTree.ParseError) as error:
         raise BadInput(
-            f"not a SUMO network: {error}", place=str(path), remedy="rebuild it with inland.world.networks.build"
+            f"not a SUMO network: {error}",
+            place=str(path),
+            remedy="rebuild it with inland.world.traffic.networks.build",
         ) from error
     successors, vias = _connections(root)
     lanes: dict[str, Lane] = {}

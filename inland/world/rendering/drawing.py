@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.clip import Camera
-from inland.world import shaders
-from inland.world.ground import ASPHALT, GRASS
-from inland.world.instances import COMMAND_WORDS, commands, instances, joined, lit_lamps
-from inland.world.meshes import LAMP_SHAPES, actor_meshes, lamp_outline
-from inland.world.optics import projection, rotation, side_planes, visible
-from inland.world.scene import Groups, Scene
-from inland.world.solids import AMBIENT, SUNLIGHT
+from inland.world.rendering import shaders
+from inland.world.rendering.ground import ASPHALT, GRASS
+from inland.world.rendering.instances import COMMAND_WORDS, commands, instances, joined, lit_lamps
+from inland.world.rendering.meshes import LAMP_SHAPES, actor_meshes, lamp_outline
+from inland.world.rendering.optics import projection, rotation, side_planes, visible
+from inland.world.rendering.scene import Groups, Scene
+from inland.world.rendering.solids import AMBIENT, SUNLIGHT
 from inland.world.state import Ego, WorldState
 
 if TYPE_CHECKING:

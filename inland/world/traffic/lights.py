@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inland.world.roads import Link
 from inland.world.state import Light
+from inland.world.traffic.roads import Link
 
 ARMS = ("n", "e", "s", "w")
 
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """Which signals (`inland.world.layout.Signal` ids) are green together, and for how long."""
+    """Which signals (`inland.world.traffic.layout.Signal` ids) are green together, and for how long."""
 
     opens: frozenset[str]
     green_s: float

@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inland.world.atlas import sign_shape
-from inland.world.ground import Colour, Triangles
-from inland.world.layout import Block, Sign
+from inland.world.rendering.atlas import sign_shape
+from inland.world.rendering.ground import Colour, Triangles
+from inland.world.traffic.layout import Block, Sign
 
 BOARD: Colour = (0.03, 0.03, 0.03)
 UNLIT: Colour = (0.13, 0.12, 0.12)

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.digest import digest_of
-from inland.world import solids
-from inland.world.atlas import Picture, house_front, sign_face
-from inland.world.ground import Layer, ground_layers, stacked
-from inland.world.layout import Layout
+from inland.world.rendering import solids
+from inland.world.rendering.atlas import Picture, house_front, sign_face
+from inland.world.rendering.ground import Layer, ground_layers, stacked
+from inland.world.traffic.layout import Layout
 
 CELL_M = 32.0
 

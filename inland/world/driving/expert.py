@@ -14,10 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.drivers import Observation
-from inland.world.flows import Flows, flows_of, keep_to_lanes, road_of
-from inland.world.geometry import Path, make_path
-from inland.world.layout import Layout, Route
-from inland.world.planning import (
+from inland.world.driving.flows import Flows, flows_of, keep_to_lanes, road_of
+from inland.world.driving.planning import (
     FRONT_M,
     Others,
     first_conflicts,
@@ -34,7 +32,9 @@ from inland.world.planning import (
     track,
     within_reach,
 )
+from inland.world.geometry import Path, make_path
 from inland.world.state import TRAJECTORY_POINTS, TRAJECTORY_STEP_S, Control, Kind, Light, WorldState
+from inland.world.traffic.layout import Layout, Route
 
 CANDIDATES_MPS2 = np.array([1.0, 0.5, 0.0, -0.5, -1.0, -1.5, -2.0, -2.5, -3.0, -4.0, -5.5, -8.0])
 """Constant accelerations that are tried, weakest braking first, where the wish of the moment meets somebody."""

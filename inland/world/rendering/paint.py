@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from inland.world.layout import Lane, LaneKind, Marking, Polyline, Signal
-from inland.world.roads import Network, arc_length, cut, edge_lanes, offset, strip
+from inland.world.traffic.layout import Lane, LaneKind, Marking, Polyline, Signal
+from inland.world.traffic.roads import Network, arc_length, cut, edge_lanes, offset, strip
 
 Colour = tuple[float, float, float]
 WHITE: Colour = (0.92, 0.92, 0.92)

@@ -1,4 +1,4 @@
-"""Build the towns' road networks: ``python -m inland.world.networks.build [NAME...]``.
+"""Build the towns' road networks: ``python -m inland.world.traffic.networks.build [NAME...]``.
 
 Only whoever changes a town runs this. It needs ``netconvert`` on the PATH, from the ``eclipse-sumo`` package 1.28
 (large, hence not among our dependencies); the built ``.net.xml`` files are shipped. Each network is one signalised

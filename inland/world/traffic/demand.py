@@ -7,10 +7,10 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from inland.world.layout import Lane, LaneKind, Layout, Route
-from inland.world.lights import ARMS, Programme
-from inland.world.roads import arc_length, cut, edge_lanes
 from inland.world.state import Kind, Light
+from inland.world.traffic.layout import Lane, LaneKind, Layout, Route
+from inland.world.traffic.lights import ARMS, Programme
+from inland.world.traffic.roads import arc_length, cut, edge_lanes
 
 KINDS: dict[str, Kind] = {
     "car": Kind.CAR,

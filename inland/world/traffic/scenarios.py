@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from inland.world.layout import LaneKind, Layout
-from inland.world.lights import ARMS, Programme, programme_for
-from inland.world.roads import arc_length, edge_lanes
-from inland.world.traffic import Clear, Density, Vehicle, Walker
+from inland.world.traffic.demand import Clear, Density, Vehicle, Walker
+from inland.world.traffic.layout import LaneKind, Layout
+from inland.world.traffic.lights import ARMS, Programme, programme_for
+from inland.world.traffic.roads import arc_length, edge_lanes
 
 if TYPE_CHECKING:
-    from inland.world.stage import Stage
+    from inland.world.traffic.stage import Stage
 
 Script = Iterator[None]
 STEP_S = 0.1

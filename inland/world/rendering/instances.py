@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inland.world.meshes import LAMP_SHAPES, NOMINAL_M, VARIANTS
-from inland.world.scene import Scene
-from inland.world.solids import ARROW_RADIUS_M, LAMP_RADIUS_M
+from inland.world.rendering.meshes import LAMP_SHAPES, NOMINAL_M, VARIANTS
+from inland.world.rendering.scene import Scene
+from inland.world.rendering.solids import ARROW_RADIUS_M, LAMP_RADIUS_M
 from inland.world.state import EGO_SHAPE, Actors, Ego, Kind, Light
 
 EGO_ID = 0xFFFF

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inland.world.geometry import Path, wrapped
-from inland.world.layout import Layout, Route
 from inland.world.state import EGO_SHAPE, Actors, Ego, Kind, Light
+from inland.world.traffic.layout import Layout, Route
 
 Floats = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""The towns as pictures: camera, what is drawn, and how."""
