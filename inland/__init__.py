@@ -6,9 +6,15 @@ Public names are imported on first use, so that ``import inland`` costs nothing 
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 __version__ = "0.1.0"
+
+# Nothing phones home. ONNX Runtime's Linux wheels (1.31) write a device id and events below the home folder and upload
+# them unless this is set before they are imported; every process of ours imports this package first.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+os.environ.setdefault("DO_NOT_TRACK", "1")
 
 _HOME = {
     "Site": "inland.site",
