@@ -2,7 +2,8 @@
 
     InlandError
     ├── BadInput            something a person gave us is wrong: names the file, the place and the remedy
-    │   └── LogRejected     one log that goes to quarantine; the rest goes on
+    │   ├── LogRejected     one log that goes to quarantine; the rest goes on
+    │   └── PackError       a policy pack that does not parse, contradicts itself or lacks a source
     ├── SiteError           no site here, or a site of another revision
     │   └── SiteBusy        another process holds the site's writing lock
     ├── StorageError        a store would not take or give bytes
@@ -65,6 +66,10 @@ class LogRejected(BadInput):
     def __init__(self, reason: str, message: str, *, place: str = "", remedy: str = "") -> None:
         super().__init__(f"{reason}: {message}" if message else reason, place=place, remedy=remedy)
         self.reason = reason
+
+
+class PackError(BadInput):
+    """A policy pack is not fit to decide by; ``place`` names its file and line."""
 
 
 class SiteError(InlandError):
