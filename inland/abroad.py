@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from inland import lake
-from inland.border.cross import Crossing, approve, arrived, cross, move
+from inland.border.approvals import demonstration
+from inland.border.cross import Crossing, arrived, cross, move
 from inland.border.keys import ensure_keys, public_key, register_peer
 from inland.border.manifest import Artifact
 from inland.curate import curate
@@ -148,10 +149,11 @@ def report_abroad(site: Site, card: Scorecard, clip: str) -> None:
 
 def _allow(site: Site, direction: str, other: Site, artifact: Artifact, purpose: str) -> dict[str, Any]:
     """A demonstration approval for just this kind and these classes, at this site."""
-    return approve(
+    return demonstration(
         site,
         direction=direction,
         region=other.region,
+        recipient=other.id,
         kind=artifact.kind,
         classes=artifact.classes,
         purpose=purpose,

@@ -1,36 +1,31 @@
 """The one door: every attempt to pass the border, either way, and the bytes that follow an allowed one.
 
 Deny by default; any error while deciding is a refusal; the ledger is written before the first byte moves.
-The rules are a pure function of plain facts, `permits`.
+What a region's rules say is `policy.decide`, a pure function of plain facts; here the facts are gathered.
 """
 
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from inland.border import ledger
-from inland.border.keys import PAYLOAD_TYPE, peer_key, public_key, sign, statement, verify
+from inland.border.approvals import Asked, outside, read_approval
+from inland.border.keys import peer_key
 from inland.border.manifest import Artifact, check_objects, read_manifest, size_bytes, write_manifest
-from inland.clip import ALL_CLASSES
-from inland.digest import digest_of
+from inland.border.policy import Approved, Decision, Request, check_request, decide, load_pack
 from inland.errors import BadInput, CrossingRefused, InlandError, SignatureInvalid
 
 if TYPE_CHECKING:
     from inland.site import Site
 
-APPROVAL = "urn:inland:approval:v1"
-DIRECTIONS = ("in", "out")
-WAYS = ("transmit", "view", "query", "download")
-HARMLESS = {
-    "model": frozenset({"synthetic", "algorithm"}),
-    "scorecard": frozenset({"synthetic", "aggregate"}),
-}
-"""What may cross at all with a demonstration approval: kind -> the only classes that it may have."""
 PLACES = {"model": "models/{digest}/", "scorecard": "scores/{digest}.json"}
 """Where an artifact's objects lie, at any site: kind -> how each key begins. What comes in can write nowhere else."""
+OVERRIDES = "policy/overrides.json"
+"""An operator's own values for thresholds that the pack lets them set: name -> number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,66 +38,6 @@ class Crossing:
     entry: int
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Everything that the rules may look at, as plain facts. ``approved`` is a checked approval's scope or
-    None."""
-
-    site_region: str
-    direction: str
-    region: str
-    way: str
-    purpose: str
-    artifact: Artifact
-    approved: Mapping[str, Any] | None
-
-
-def approve(
-    site: Site, *, direction: str, region: str, kind: str, classes: tuple[str, ...], purpose: str
-) -> dict[str, Any]:
-    """A demonstration approval, signed by this site and good at this site alone.
-
-    It covers artifacts of one ``kind`` with no class beyond ``classes``, one ``direction``, one other
-    ``region`` and one ``purpose``. It stands where a regulator's approval will stand.
-    """
-    scope = {
-        "site": site.id,
-        "direction": direction,
-        "region": region,
-        "kind": kind,
-        "classes": sorted(classes),
-        "purpose": purpose,
-        "basis": "demonstration",
-    }
-    return sign(site, PAYLOAD_TYPE, statement({"approval": digest_of(scope)}, APPROVAL, scope))
-
-
-def permits(attempt: Attempt) -> tuple[bool, tuple[str, ...], tuple[str, ...]]:
-    """Whether an attempt may pass, the rules that decided, and what is needed where it may not.
-
-    A forbidding rule wins over every permitting one; without a permitting one, ``default-deny`` decides.
-    """
-    artifact = attempt.artifact
-    forbidden: list[tuple[str, str]] = []
-    raw = sorted(set(artifact.classes) & set(ALL_CLASSES))
-    if attempt.direction == "out" and raw:
-        forbidden.append(("recordings-stay", f"an artifact without {', '.join(raw)}; recordings stay in their region"))
-    if attempt.direction == "out" and artifact.kind == "model" and attempt.site_region == "cn":
-        forbidden.append(("algorithms-stay", "a security assessment for algorithms trained in cn"))
-    place = PLACES.get(artifact.kind, "").format(digest=artifact.digest)
-    if attempt.direction == "in" and not all(place and key.startswith(place) for key in artifact.objects):
-        forbidden.append(("own-place", f"objects that lie in the place of a {artifact.kind}, and nowhere else"))
-    if forbidden:
-        return False, tuple(rule for rule, _ in forbidden), tuple(need for _, need in forbidden)
-
-    harmless = HARMLESS.get(artifact.kind, frozenset())
-    if artifact.classes and "synthetic" in artifact.classes and set(artifact.classes) <= harmless:
-        if _covers(attempt.approved, attempt):
-            return True, (f"synthetic-{artifact.kind}-{attempt.direction}",), ()
-        return False, ("default-deny",), (f"an approval for this {artifact.kind}, direction, region and purpose",)
-    return False, ("default-deny",), ("a rule of this region that permits it",)
-
-
 def cross(
     site: Site,
     artifact: Artifact,
@@ -113,28 +48,48 @@ def cross(
     purpose: str,
     way: str = "transmit",
     approval: Mapping[str, Any] | None = None,
-    role: str = "operator",
+    role: str = "engineer",
+    location: str = "",
+    second_role: str = "",
+    records: tuple[str, ...] = (),
 ) -> Crossing:
     """Ask the border; write the answer to the ledger (durable when this returns); return it. Moves no byte.
 
     ``region`` and ``recipient`` name the other side (for ``in``, who sends). A remote view or query is a
-    crossing like any other. Any error while deciding is a refusal by the rule ``evaluation-error``. Raises
-    BadInput for a direction or way that does not exist, LedgerFault where the ledger does not verify.
+    crossing like any other; ``location`` is the region in which the actor sits ('': the site's). ``records`` name
+    evidence about this very artifact that the caller has verified. Any error while deciding is a refusal by the rule
+    ``evaluation-error``. Raises BadInput for a direction, way or role that does not exist, LedgerFault where the
+    ledger does not verify.
     """
-    if direction not in DIRECTIONS or way not in WAYS:
-        raise BadInput(
-            f"no such crossing: {direction} by {way}",
-            remedy=f"use a direction of {', '.join(DIRECTIONS)} and a way of {', '.join(WAYS)}",
-        )
+    request = Request(
+        site_region=site.region,
+        direction=direction,
+        region=region,
+        recipient=recipient,
+        purpose=purpose,
+        way=way,
+        role=role,
+        location=location or site.region,
+        kind=artifact.kind,
+        origins=artifact.origins,
+        developers=artifact.developers,
+        classes=artifact.classes,
+        count=artifact.count,
+        records=records,
+        second_role=second_role,
+    )
+    check_request(request)
+    pack, name, size = "", "", 0
     try:
-        name = digest_of(dict(approval)) if approval else ""
         size = size_bytes(site, artifact) if direction == "out" else 0
-        approved = _scope(site, approval)
-        attempt = Attempt(site.region, direction, region, way, purpose, artifact, approved)
-        allowed, rules, needed = permits(attempt)
+        rules = load_pack(site.region, _overrides(site))
+        pack = rules.digest
+        approved, name, missing = _approved(site, approval, request, artifact, size)
+        said = _own_place(request, artifact) or decide(rules, replace(request, approval=approved, size_bytes=size))
+        if not said.allowed and missing:
+            said = Decision(False, said.rules, (*said.needed, missing))
     except (InlandError, ValueError, KeyError, TypeError, AttributeError) as error:
-        name, size, allowed, rules = "", 0, False, ("evaluation-error",)
-        needed = (f"facts that can be decided on ({type(error).__name__})",)
+        said = Decision(False, ("evaluation-error",), (f"facts that can be decided on ({type(error).__name__})",))
     entry = ledger.append(
         site,
         ledger.Event(
@@ -150,13 +105,16 @@ def cross(
             classes=tuple(sorted(artifact.classes)),
             count=artifact.count,
             size_bytes=size,
-            allowed=allowed,
-            rules=rules,
-            needed=needed,
+            allowed=said.allowed,
+            rules=said.rules,
+            needed=said.needed,
             approval=name,
+            location=location or site.region,
+            second=second_role,
+            pack=pack,
         ),
     )
-    return Crossing(allowed, rules, needed, entry.n)
+    return Crossing(said.allowed, said.rules, said.needed, entry.n)
 
 
 def move(
@@ -195,6 +153,7 @@ def move(
         recipient=sender.id,
         purpose=purpose,
         approval=approval_in,
+        records=("provenance",),  # its manifest verified just now
     )
     _refuse(inward, artifact, receiver)
     arrived = {key: sender.storage.get(key) for key in digests}
@@ -226,27 +185,53 @@ def _refuse(crossing: Crossing, artifact: Artifact, site: Site) -> None:
         )
 
 
-def _scope(site: Site, approval: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """The scope of an approval that this site signed; None where there is none or it does not count."""
-    if not approval:
-        return None
-    try:
-        said = verify(approval, public_key(site))
-    except SignatureInvalid:
-        return None
-    scope = said.get("predicate")
-    if said.get("predicateType") != APPROVAL or not isinstance(scope, dict) or scope.get("site") != site.id:
-        return None
-    return scope
+def _own_place(request: Request, artifact: Artifact) -> Decision | None:
+    """What comes in lies in the place of its kind, whatever any pack says; else it could replace a key or a driver."""
+    place = PLACES.get(artifact.kind, "").format(digest=artifact.digest)
+    if request.direction == "in" and not all(place and key.startswith(place) for key in artifact.objects):
+        need = f"objects that lie in the place of a {artifact.kind}, and nowhere else"
+        return Decision(False, ("own-place",), (need,))
+    return None
 
 
-def _covers(approved: Mapping[str, Any] | None, attempt: Attempt) -> bool:
-    if approved is None:
-        return False
-    asked = {
-        "direction": attempt.direction,
-        "region": attempt.region,
-        "kind": attempt.artifact.kind,
-        "purpose": attempt.purpose,
-    }
-    return all(approved[k] == v for k, v in asked.items()) and set(attempt.artifact.classes) <= set(approved["classes"])
+def _approved(
+    site: Site, envelope: Mapping[str, Any] | None, request: Request, artifact: Artifact, size: int
+) -> tuple[Approved | None, str, str]:
+    """The approval as the rules may see it, its id for the ledger, and in which fields it does not cover this."""
+    if not envelope:
+        return None, "", ""
+    approval = read_approval(site, envelope)
+    if approval is None:
+        return None, "", "an approval that this site signed"
+    used = [e.event for e in ledger.entries(site) if e.event.allowed and e.event.approval == approval.id]
+    fields = outside(
+        approval,
+        Asked(
+            site=site.id,
+            direction=request.direction,
+            region=request.region,
+            recipient=request.recipient,
+            purpose=request.purpose,
+            way=request.way,
+            kind=artifact.kind,
+            artifact=artifact.digest,
+            classes=artifact.classes,
+            count=artifact.count,
+            size_bytes=size,
+            t_ns=time.time_ns(),
+            used_count=sum(event.count for event in used),
+            used_bytes=sum(event.size_bytes for event in used),
+        ),
+    )
+    if fields:
+        return None, approval.id, f"an approval that covers this attempt: it lies outside in {', '.join(fields)}"
+    return Approved(approval.id, approval.basis), approval.id, ""
+
+
+def _overrides(site: Site) -> Mapping[str, int]:
+    if not site.storage.exists(OVERRIDES):
+        return {}
+    found = json.loads(site.storage.get(OVERRIDES))
+    if not isinstance(found, dict) or not all(type(value) is int for value in found.values()):
+        raise BadInput("not a table of numbers", place=OVERRIDES, remedy="give threshold names and whole numbers")
+    return found

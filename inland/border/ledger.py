@@ -40,8 +40,9 @@ class Event:
     """One attempt to pass the border. Facts in clear, nothing personal.
 
     ``region`` and ``recipient`` are the other side (for ``in``, who sends). ``way`` is transmit, view,
-    query or download. ``count`` is the number of things, ``size_bytes`` their bytes. ``approval`` is a
-    digest or ''.
+    query or download. ``count`` is the number of things, ``size_bytes`` their bytes. ``approval`` is its id
+    or ''. ``location`` is the region in which the actor sits, ``second`` the role of a second person who confirmed,
+    ``pack`` the digest of the rules that were asked.
     """
 
     role: str
@@ -60,6 +61,9 @@ class Event:
     rules: tuple[str, ...]
     needed: tuple[str, ...]
     approval: str = ""
+    location: str = ""
+    second: str = ""
+    pack: str = ""
 
 
 @dataclass(frozen=True, slots=True)
