@@ -7,14 +7,14 @@ Exit codes: 0 done, 1 done in part (the answer says what not), 2 not done (the m
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from inland.answers import JsonOption, SiteArgument, answer
 from inland.cli_border import add_to
 from inland.errors import InlandError
 from inland.progress import Progress
@@ -31,8 +31,6 @@ world = typer.Typer(help="The embedded towns.", no_args_is_help=True, rich_marku
 app.add_typer(world, name="world")
 add_to(app)
 
-SiteArgument = Annotated[Path, typer.Argument(metavar="SITE", help="The site's folder.", show_default=False)]
-JsonOption = Annotated[bool, typer.Option("--json", help="Answer as one JSON object.")]
 ProcessesOption = Annotated[int, typer.Option(help="Worker processes.", min=1)]
 
 
@@ -65,7 +63,7 @@ def init(
 
     made = init_site(site, region)
     ensure_keys(made)
-    _answer({"id": made.id, "region": made.region, "site": made.root}, as_json)
+    answer({"id": made.id, "region": made.region, "site": made.root}, as_json)
 
 
 @app.command()
@@ -94,7 +92,7 @@ def ingest(
             # The answer is printed whatever the exit code: a script that reads it need not guess what came in.
             stopped = error
             result = error.so_far if isinstance(error.so_far, IngestResult) else result
-    answer = {
+    told = {
         "committed": list(result.committed),
         "already_there": list(result.already_there),
         # What was whole of a cut or damaged log is in; the rest is answered like any log that did not come in.
@@ -105,7 +103,7 @@ def ingest(
         print(f"quarantined {bad.path}: {bad.reason}", file=sys.stderr)
         if bad.remedy:
             print(f"  remedy: {bad.remedy}", file=sys.stderr)
-    _answer(answer, as_json)
+    answer(told, as_json)
     if stopped is not None:
         raise stopped
     if result.quarantined or result.in_part:
@@ -122,7 +120,7 @@ def clips(
     from inland.lake import clip_list
     from inland.site import open_site
 
-    _answer({"clips": clip_list(open_site(site), where)}, as_json)
+    answer({"clips": clip_list(open_site(site), where)}, as_json)
 
 
 @app.command()
@@ -143,7 +141,7 @@ def collect(
 
     with Progress("collect") as progress:
         logs = station(open_site(site), CollectSpec(town=town, drives=drives, driver=driver), processes, progress)
-    _answer({"logs": logs}, as_json)
+    answer({"logs": logs}, as_json)
 
 
 @app.command()
@@ -152,7 +150,7 @@ def mine(site: SiteArgument, as_json: JsonOption = False) -> None:
     from inland.mine import mine as station
     from inland.site import open_site
 
-    _answer(station(open_site(site)), as_json)
+    answer(station(open_site(site)), as_json)
 
 
 @app.command()
@@ -168,7 +166,7 @@ def train(
 
     with Progress("train") as progress:
         result = train_recipe(open_site(site), recipe, processes=processes, progress=progress)
-    _answer(dataclasses.asdict(result), as_json)
+    answer(dataclasses.asdict(result), as_json)
 
 
 @app.command()
@@ -185,10 +183,8 @@ def score(
     from inland.site import open_site
 
     with Progress("score") as progress:
-        answer = score_one(
-            open_site(site), model, suite=suite, episodes=episodes, processes=processes, progress=progress
-        )
-    _answer(answer, as_json)
+        told = score_one(open_site(site), model, suite=suite, episodes=episodes, processes=processes, progress=progress)
+    answer(told, as_json)
 
 
 @app.command()
@@ -203,7 +199,7 @@ def turn(
 
     with Progress("turn") as progress:
         result = whole_turn(site, size=size, processes=processes, progress=progress)
-    _answer(result, as_json)
+    answer(result, as_json)
 
 
 @world.command("bench")
@@ -214,7 +210,7 @@ def world_bench(
     """Measure the towns: steps per second, with camera, encoding and logging, in one process and in two."""
     from inland.world.bench import world_bench as bench
 
-    _answer(bench(seconds=seconds), as_json)
+    answer(bench(seconds=seconds), as_json)
 
 
 @world.command("check")
@@ -223,44 +219,10 @@ def world_check(as_json: JsonOption = False) -> None:
     from inland.world.check import PACKAGES, check_machine
 
     found = check_machine()
-    _answer({name: {"works": works, "said": said} for name, (works, said) in found.items()}, as_json)
+    answer({name: {"works": works, "said": said} for name, (works, said) in found.items()}, as_json)
     if not all(works for works, _ in found.values()):
         print(f"If a library is missing, on Debian or Ubuntu install: {PACKAGES}", file=sys.stderr)
         raise typer.Exit(1)
-
-
-def _answer(value: dict[str, Any], as_json: bool) -> None:
-    """Print a verb's answer: one JSON object, or lines that a person reads."""
-    if as_json:
-        print(json.dumps(value, default=_plain))
-        return
-    for name, item in value.items():
-        if isinstance(item, list):
-            print(f"{name}: {len(item)}")
-            for entry in item[:40]:
-                print("  " + (_line(entry) if isinstance(entry, dict) else str(entry)))
-            if len(item) > 40:
-                print(f"  ... and {len(item) - 40} more (all with --json)")
-        elif isinstance(item, dict):
-            print(f"{name}:")
-            for key, entry in item.items():
-                print(f"  {key}: {_line(entry) if isinstance(entry, dict) else entry}")
-        else:
-            print(f"{name}: {item}")
-
-
-def _line(entry: dict[str, Any]) -> str:
-    return "  ".join(f"{key}={value}" for key, value in entry.items())
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return dataclasses.asdict(value)
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"not plain data: {type(value).__name__}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@
     │   └── NoSpace         the disk is full; nothing half-written was left behind
     ├── BorderError         anything that the border refuses or finds wrong
     │   ├── CrossingRefused deny by default; carries the rules that decided and what is needed
+    │   ├── RoleRefused     the actor's role may not do this
     │   ├── LedgerFault     the ledger does not verify
     │   └── SignatureInvalid a signature or digest does not match
     ├── WorldError          the simulator or the camera cannot run here
@@ -103,6 +104,10 @@ class CrossingRefused(BorderError):
         super().__init__(message, place=", ".join(rules), remedy="; ".join(needed))
         self.rules = rules
         self.needed = needed
+
+
+class RoleRefused(BorderError):
+    """The actor's role may not do this."""
 
 
 class LedgerFault(BorderError):

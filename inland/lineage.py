@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from inland.errors import BadInput
 
 if TYPE_CHECKING:
+    from inland.border.manifest import Artifact
     from inland.site import Site
 
 
@@ -95,6 +96,65 @@ def only_from_towns(site: Site, ident: str) -> bool:
     if not any(node in clips for node in nodes):
         return False
     return all(node in made or (node in clips and not {"persons", "places"} & set(clips[node])) for node in nodes)
+
+
+def both_ways(site: Site, ident: str) -> dict[str, Any]:
+    """What `inland lineage` answers: the thing itself, what it came of and what came of it, nearest first.
+
+    Each node has id, kind (clip, dataset, model, release, ...; 'abroad' for a parent that is not at this site),
+    origins and classes. Raises BadInput where this site knows nothing of that id.
+    """
+    from inland import lake
+
+    known = {str(row["id"]): row for row in _rows(site, ["id", "kind", "origins", "classes", "parents"])}
+    columns = ["id", "origins", "classes", "parents", "drive", "vehicle"]
+    clips = {str(row["id"]): row for row in lake.scan(site, "clips", columns).to_pylist()}
+
+    def node(name: str) -> dict[str, Any]:
+        if name in known:
+            return {key: known[name][key] for key in ("id", "kind", "origins", "classes")}
+        if name in clips:
+            row = clips[name]
+            return {"kind": "clip", **{key: row[key] for key in ("id", "origins", "classes", "drive", "vehicle")}}
+        drive = any(name == row["drive"] for row in clips.values())
+        return {"id": name, "kind": "drive" if drive else "abroad", "origins": [], "classes": []}
+
+    if ident not in known and ident not in clips:
+        raise BadInput(f"nothing here is called {ident!r}", place=site.root, remedy="give the whole id of it")
+    edges = {**{name: row["parents"] for name, row in known.items()}, **{n: r["parents"] for n, r in clips.items()}}
+    return {
+        **node(ident),
+        "came_of": [node(name) for name in walk(edges, ident) if name],
+        "led_to": [node(name) for name in descendants(site, ident)],
+    }
+
+
+def crossing_artifact(site: Site, ident: str) -> Artifact:
+    """A thing of this site as the border sees it: with its classes, origins, developers and the keys of its bytes.
+
+    Raises BadInput where this site knows nothing of that id.
+    """
+    from inland import lake
+    from inland.border.manifest import Artifact
+
+    where = "id = '" + ident.replace("'", "''") + "'"
+    for row in lake.scan(site, "clips", ["id", "origins", "classes", "parents", "media"], where).to_pylist():
+        media = (lake.media_key(row["media"]),) if row["media"] else ()
+        facts = (tuple(row["origins"]), tuple(row["classes"]), tuple(row["parents"]))
+        return Artifact("clip", ident, *facts, developers=(), objects=media)
+    row = artifact(site, ident)
+    places = {
+        "model": f"models/{ident}/",
+        "release": f"releases/{ident}/",
+        "dataset": f"datasets/{ident}",
+        "scorecard": f"scores/{ident}.json",
+    }
+    prefix = places.get(row["kind"], "")
+    folder, _, _ = prefix.rpartition("/")
+    objects = tuple(key for key in (site.storage.list(folder) if folder else ()) if key.startswith(prefix))
+    facts = (tuple(row["origins"]), tuple(row["classes"]), tuple(row["parents"]))
+    count = len(row["parents"]) if row["kind"] == "dataset" else 1
+    return Artifact(row["kind"], ident, *facts, tuple(row["developers"]), objects, count)
 
 
 def walk(edges: Mapping[str, Iterable[str]], start: str) -> tuple[str, ...]:
