@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from inland.answers import JsonOption, SiteArgument, answer
 from inland.errors import BadInput
+
+if TYPE_CHECKING:
+    from inland.border.ledger import Entry
 
 pack = typer.Typer(help="A region's rules as data.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -129,11 +134,16 @@ def approve(
 
 def ledger(
     site: SiteArgument,
-    what: Annotated[str, typer.Argument(metavar="verify|show", help="Check every byte, or list the entries.")],
+    what: Annotated[str, typer.Argument(metavar="verify|show|prove|checkpoint", help="What to do.")],
+    ident: Annotated[str, typer.Argument(metavar="ID", help="With prove: an entry's number, or an artifact.")] = "",
+    since: Annotated[Path | None, typer.Option(help="With verify: a checkpoint that was kept elsewhere.")] = None,
     last: Annotated[int, typer.Option(help="With show: only the last so many; 0 is all.", min=0)] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """The record of every attempt to pass the border. verify: exit code 1 where there is a fault."""
+    """The record of every attempt to pass the border: check it, list it, prove an entry, give its checkpoint.
+
+    verify: exit code 1 where there is a fault.
+    """
     from inland.border import ledger as book
     from inland.errors import LedgerFault
     from inland.site import open_site
@@ -142,16 +152,37 @@ def ledger(
     if what == "show":
         entries = book.entries(opened)
         answer({"entries": [asdict(entry) for entry in (entries[-last:] if last else entries)]}, as_json)
-        return
-    if what != "verify":
-        raise BadInput(f"the ledger has no {what!r}", remedy="verify or show")
+    elif what == "prove":
+        answer(book.prove(opened, _entry_of(book.entries(opened), ident)), as_json)
+    elif what == "checkpoint":
+        print(json.dumps(book.checkpoint(opened)))
+    elif what == "verify":
+        try:
+            root = book.verify_since(opened, _kept(since)) if since else book.verify(opened)
+            answer({"entries": len(book.entries(opened)), "root": root, "faults": []}, as_json)
+        except LedgerFault as error:
+            answer({"entries": None, "root": None, "faults": [str(error)]}, as_json)
+            print(f"inland: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
+    else:
+        raise BadInput(f"the ledger has no {what!r}", remedy="verify, show, prove or checkpoint")
+
+
+def _entry_of(entries: Sequence[Entry], ident: str) -> int:
+    if ident.isdigit() and len(ident) < 12:
+        return int(ident)
+    found = [entry.n for entry in entries if ident and entry.event.artifact == ident]
+    if not found:
+        raise BadInput(f"no entry is about {ident!r}", remedy="give an entry's number or an artifact's whole id")
+    return found[-1]
+
+
+def _kept(path: Path) -> dict[str, Any]:
     try:
-        root = book.verify(opened)
-        answer({"entries": len(book.entries(opened)), "root": root, "faults": []}, as_json)
-    except LedgerFault as error:
-        answer({"entries": None, "root": None, "faults": [str(error)]}, as_json)
-        print(f"inland: {error}", file=sys.stderr)
-        raise typer.Exit(1) from error
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise BadInput("the checkpoint cannot be read", place=str(path), remedy=str(error)) from error
+    return found if isinstance(found, dict) else {}
 
 
 def lineage(

@@ -173,7 +173,7 @@ def arrived(receiver: Site, artifact: Artifact) -> bool:
 
 
 def _arrival(artifact: Artifact) -> str:
-    return f"ledger/manifests/{artifact.digest}.json"
+    return f"manifests/{artifact.digest}.json"
 
 
 def _refuse(crossing: Crossing, artifact: Artifact, site: Site) -> None:

@@ -18,10 +18,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from inland.border.keys import check_bytes, public_key, sign_bytes
+from inland.border.merkle import grown, inclusion_proof, leaf_hash, root_of, subtrees
 from inland.digest import canonical_json
 from inland.errors import LedgerFault, SignatureInvalid, SiteError
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 ENTRY = "ledger entry"
 CHECKPOINT = "ledger checkpoint"
-EMPTY_ROOT = sha256(b"").hexdigest()
+FILES = {"entries.jsonl", "checkpoint.json"}
+"""All that the ledger's folder may hold: `verify` covers every byte of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def append(site: Site, event: Event, *, t_ns: int | None = None) -> Entry:
     with _locked(site) as folder:
         size, frontier, length = _recovered(site, folder)
         t_ns = time.time_ns() if t_ns is None else t_ns
-        body = {"n": size, "root": root_of(frontier), "t_ns": t_ns, "event": asdict(event)}
+        body = {"n": size, "root": root_of(frontier).hex(), "t_ns": t_ns, "event": asdict(event)}
         line = _line(body, sign_bytes(site, ENTRY, canonical_json(body)))
         with open(folder / "entries.jsonl", "ab") as file:
             file.write(line)
@@ -110,46 +111,72 @@ def verify(site: Site) -> str:
     frontier: list[bytes] = []
     for entry in found:
         frontier = grown(frontier, entry.n, bytes.fromhex(entry.leaf))
-    return root_of(frontier)
+    return root_of(frontier).hex()
 
 
-def leaf_hash(data: bytes) -> bytes:
-    """RFC 6962: SHA-256 of a zero byte and the leaf."""
-    return sha256(b"\x00" + data).digest()
+def checkpoint(site: Site) -> dict[str, Any]:
+    """The signed checkpoint as it lies there: what to keep elsewhere, and to `verify_since` against later."""
+    verify(site)
+    path = _folder(site) / "checkpoint.json"
+    if not path.exists():
+        raise LedgerFault("the ledger has no entry yet", place=str(path), remedy="ask again after the first crossing")
+    found: dict[str, Any] = json.loads(path.read_bytes())
+    return found
 
 
-def node_hash(left: bytes, right: bytes) -> bytes:
-    """RFC 6962: SHA-256 of a one byte and both children."""
-    return sha256(b"\x01" + left + right).digest()
+def verify_since(site: Site, kept: dict[str, Any]) -> str:
+    """Check the ledger, and that it has only grown since a checkpoint that was kept elsewhere; return the root.
 
-
-def grown(frontier: Sequence[bytes], size: int, leaf: bytes) -> list[bytes]:
-    """The frontier (roots of the full subtrees, largest first) of a tree of ``size`` leaves after one more.
-
-    Each trailing one bit of ``size`` is a full subtree that the new leaf completes to one twice its size.
+    Raises LedgerFault where the checkpoint is another site's or not signed, where entries that it covers were changed
+    or taken away (a roll-back), or where the ledger itself does not verify.
     """
-    stack = list(frontier)
-    while size & 1:
-        leaf = node_hash(stack.pop(), leaf)
-        size >>= 1
-    return [*stack, leaf]
+    place = "the checkpoint that was kept"
+    try:
+        body = kept["body"]
+        check_bytes(public_key(site), CHECKPOINT, canonical_json(body), kept["signature"])
+        size, root = int(body["size"]), str(body["root"])
+    except (ValueError, KeyError, TypeError, AttributeError, SignatureInvalid) as error:
+        raise LedgerFault("this site did not sign it", place=place, remedy="use one that `ledger show` gave") from error
+    found = _read(site)
+    leaves = [bytes.fromhex(entry.leaf) for entry in found]
+    if size > len(leaves):
+        raise LedgerFault(
+            f"the ledger has {len(leaves)} entries, the checkpoint {size}: it was rolled back",
+            place=place,
+            remedy=_REMEDY,
+        )
+    if subtrees(leaves[:size])(0, size).hex() != root:
+        raise LedgerFault("entries from before the checkpoint were changed", place=place, remedy=_REMEDY)
+    return subtrees(leaves)(0, len(leaves)).hex()
 
 
-def root_of(frontier: Sequence[bytes]) -> str:
-    """The tree's root (hex) from its frontier: RFC 6962 splits at the largest power of two, so fold from
-    the right."""
-    if not frontier:
-        return EMPTY_ROOT
-    root = frontier[-1]
-    for left in reversed(frontier[:-1]):
-        root = node_hash(left, root)
-    return root.hex()
+def prove(site: Site, n: int) -> dict[str, Any]:
+    """What shows a stranger that entry ``n`` is in the ledger: line, audit path, signed checkpoint, public key.
+
+    `docs/ledger.md` has the twenty lines that check it with the standard library and ``cryptography``. Raises
+    LedgerFault where there is no such entry, or the ledger does not verify.
+    """
+    found = _read(site)
+    if not 0 <= n < len(found):
+        raise LedgerFault(f"no entry {n}", place=f"{len(found)} entries", remedy="count from 0")
+    lines = (_folder(site) / "entries.jsonl").read_bytes().splitlines(keepends=True)
+    leaves = [bytes.fromhex(entry.leaf) for entry in found]
+    return {
+        "n": n,
+        "line": lines[n].decode(),
+        "proof": [node.hex() for node in inclusion_proof(subtrees(leaves), n, len(leaves))],
+        "checkpoint": checkpoint(site),
+        "public_key": public_key(site).decode(),
+    }
 
 
 def _read(site: Site) -> list[Entry]:
     """Every entry, each line checked against its signature, its place and the root before it."""
     folder = _folder(site)
     path = folder / "entries.jsonl"
+    foreign = sorted({entry.name for entry in folder.iterdir()} - FILES) if folder.is_dir() else []
+    if foreign:
+        raise LedgerFault(f"not the ledger's: {', '.join(foreign)}", place=str(folder), remedy=_REMEDY)
     data = path.read_bytes() if path.exists() else b""
     found, frontier, length = _checked_lines(site, data, 0, [], str(path))
     if length != len(data):
@@ -184,7 +211,7 @@ def _checked_lines(
         try:
             record = json.loads(line)
             body = record["body"]
-            if _line(body, record["signature"]) != line or body["n"] != n or body["root"] != root_of(frontier):
+            if _line(body, record["signature"]) != line or body["n"] != n or body["root"] != root_of(frontier).hex():
                 raise LedgerFault("changed, moved, added or dropped", place=f"{place}, entry {n}", remedy=_REMEDY)
             check_bytes(public, ENTRY, canonical_json(body), record["signature"])
             facts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in body["event"].items()}
@@ -225,11 +252,11 @@ def _write_checkpoint(site: Site, folder: Path, size: int, frontier: Sequence[by
         "site": site.id,
         "size": size,
         "bytes": length,
-        "root": root_of(frontier),
+        "root": root_of(frontier).hex(),
         "frontier": [node.hex() for node in frontier],
     }
     data = _line(body, sign_bytes(site, CHECKPOINT, canonical_json(body)))
-    staged = folder / "checkpoint.json.new"
+    staged = _aside(site) / "checkpoint.json"  # the ledger's own folder holds nothing but what verifies
     with open(staged, "wb") as file:
         file.write(data)
         file.flush()
@@ -257,6 +284,13 @@ def _read_checkpoint(site: Site, folder: Path) -> tuple[int, list[bytes], int]:
         raise LedgerFault("the checkpoint does not verify", place=str(path), remedy=_REMEDY) from error
 
 
+def _aside(site: Site) -> Path:
+    """Where the writers' lock and a checkpoint in the making lie, on the same disk."""
+    folder = site.storage.local_path("locks/ledger")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _line(body: dict[str, Any], signature: str) -> bytes:
     return canonical_json({"body": body, "signature": signature}) + b"\n"
 
@@ -271,7 +305,7 @@ def _folder(site: Site) -> Path:
 def _locked(site: Site) -> Iterator[Path]:
     folder = _folder(site)
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = os.open(_aside(site) / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield folder

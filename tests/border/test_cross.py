@@ -164,7 +164,7 @@ def test_a_synthetic_model_passes_both_borders_and_arrives_whole(abroad: Site, s
     assert {key: site.storage.get(key) for key in FILES} == FILES
     assert [e.event.direction for e in ledger.entries(abroad)] == ["out"]
     assert [e.event.direction for e in ledger.entries(site)] == ["in"]
-    kept = json.loads(site.storage.get("ledger/manifests/m1.json"))
+    kept = json.loads(site.storage.get("manifests/m1.json"))
     assert read_manifest(kept, public_key(abroad))[0] == artifact()
     # A second run changes nothing but the ledgers.
     move(abroad, site, artifact(), **both(abroad, site))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
+import subprocess
+import sys
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inland.border import ledger
 from inland.border.keys import ensure_keys
-from inland.border.ledger import Event, append, entries, grown, leaf_hash, node_hash, root_of, verify
+from inland.border.ledger import Event, append, checkpoint, entries, prove, verify, verify_since
+from inland.border.merkle import EMPTY_ROOT, grown, leaf_hash, node_hash, root_of
 from inland.errors import LedgerFault, SiteError
 from inland.site import Site, init_site, open_site
 
@@ -52,18 +56,18 @@ def test_the_root_is_that_of_rfc_6962(leaves: list[bytes]) -> None:
     frontier: list[bytes] = []
     for n, leaf in enumerate(leaves):
         frontier = grown(frontier, n, leaf_hash(leaf))
-    assert root_of(frontier) == root_by_definition(leaves).hex()
+    assert root_of(frontier) == root_by_definition(leaves)
 
 
 def test_the_empty_tree_and_one_empty_leaf_have_their_published_roots() -> None:
     # The first two roots of the test vectors of the certificate-transparency project.
-    assert root_of([]) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert root_of([leaf_hash(b"")]) == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+    assert root_of([]).hex() == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert root_of([leaf_hash(b"")]).hex() == "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
 
 
 def test_entries_come_back_in_order_with_their_facts(site: Site) -> None:
     assert entries(site) == ()
-    assert verify(site) == ledger.EMPTY_ROOT
+    assert verify(site) == EMPTY_ROOT.hex()
     written = [append(site, EVENT, t_ns=n) for n in range(5)]
     assert entries(site) == tuple(written)
     assert [e.n for e in written] == [0, 1, 2, 3, 4]
@@ -125,7 +129,7 @@ def test_entries_cut_off_with_the_checkpoint_left_stop_the_next_writer_too(site:
         append(site, EVENT)
     path.unlink()
     checkpoint.unlink()
-    assert verify(site) == ledger.EMPTY_ROOT
+    assert verify(site) == EMPTY_ROOT.hex()
 
 
 def test_an_entry_signed_by_another_key_is_found(site: Site, tmp_path: Path) -> None:
@@ -189,3 +193,74 @@ def test_a_site_in_a_bucket_needs_a_local_ledger() -> None:
     bucket = Site(id="x", region="cn", root="s3://bucket/x", storage=Storage("s3://bucket/x"))
     with pytest.raises(SiteError, match="local disk"):
         append(bucket, EVENT)
+
+
+def event(n: int) -> Event:
+    return replace(EVENT, count=n)
+
+
+def test_a_proof_is_checked_by_the_twenty_lines_of_the_document(site: Site, tmp_path: Path) -> None:
+    for n in range(11):
+        append(site, event(n))
+    page = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
+    code = page.split("```python\n")[1].split("```")[0]
+    told = prove(site, 6)
+    (tmp_path / "proof.json").write_text(json.dumps(told))
+    check = [sys.executable, "-c", code, str(tmp_path / "proof.json")]
+    run = subprocess.run(check, capture_output=True, text=True, check=True)
+    assert told["line"].strip() in run.stdout
+    forged = {**told, "line": told["line"].replace('"allowed":false', '"allowed":true', 1)}
+    assert forged != told
+    (tmp_path / "proof.json").write_text(json.dumps(forged))
+    assert subprocess.run(check, capture_output=True, check=False).returncode != 0
+    with pytest.raises(LedgerFault, match="no entry 11"):
+        prove(site, 11)
+
+
+def test_a_ledger_that_only_grew_agrees_with_a_checkpoint_kept_elsewhere(site: Site) -> None:
+    with pytest.raises(LedgerFault, match="no entry yet"):
+        checkpoint(site)
+    append(site, event(0))
+    kept = checkpoint(site)
+    assert verify_since(site, kept) == verify(site)
+    append(site, event(1))
+    assert verify_since(site, kept) == verify(site)
+
+
+def test_a_roll_back_is_seen_by_a_checkpoint_kept_elsewhere(site: Site) -> None:
+    append(site, event(0))
+    folder = site.storage.local_path("ledger")
+    older = {path.name: path.read_bytes() for path in folder.iterdir()}
+    append(site, event(1))
+    kept = checkpoint(site)
+    for name, data in older.items():
+        (folder / name).write_bytes(data)
+    verify(site)  # the older copy is whole in itself
+    with pytest.raises(LedgerFault, match="rolled back"):
+        verify_since(site, kept)
+
+
+def test_another_history_signed_with_the_same_key_is_seen_by_a_checkpoint_kept_elsewhere(site: Site) -> None:
+    append(site, event(0))
+    kept = checkpoint(site)
+    for path in site.storage.local_path("ledger").iterdir():
+        path.unlink()
+    append(site, event(5))
+    append(site, event(6))
+    verify(site)
+    with pytest.raises(LedgerFault, match="were changed"):
+        verify_since(site, kept)
+
+
+@pytest.mark.parametrize("kept", [{}, {"body": {}, "signature": "00"}, {"body": None, "signature": 3}])
+def test_a_checkpoint_that_this_site_did_not_sign_is_refused(site: Site, kept: dict[str, object]) -> None:
+    append(site, event(0))
+    with pytest.raises(LedgerFault, match="did not sign"):
+        verify_since(site, kept)
+
+
+def test_a_foreign_file_in_the_ledgers_folder_is_a_fault(site: Site) -> None:
+    append(site, event(0))
+    (site.storage.local_path("ledger") / "notes.txt").write_text("x")
+    with pytest.raises(LedgerFault, match=r"not the ledger's: notes.txt"):
+        verify(site)

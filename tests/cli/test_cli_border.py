@@ -38,6 +38,15 @@ def test_a_raw_clip_is_refused_naming_the_rules_and_what_is_needed(clip: tuple[P
     book = json.loads(inland("ledger", str(site), "verify", "--json").stdout)
     assert book["entries"] == said["entry"] + 1
     assert book["faults"] == []
+    shown = json.loads(inland("ledger", str(site), "show", "--last", "1", "--json").stdout)
+    assert shown["entries"][0]["event"]["rules"] == said["rules"]
+    assert json.loads(inland("ledger", str(site), "prove", ident, "--json").stdout)["n"] == said["entry"]
+    kept = site.parent / "kept.json"
+    kept.write_text(inland("ledger", str(site), "checkpoint").stdout)
+    assert inland("ledger", str(site), "verify", "--since", str(kept)).returncode == 0
+    kept.write_text("{}")
+    assert inland("ledger", str(site), "verify", "--since", str(kept)).returncode == 1
+    assert inland("ledger", str(site), "burn").returncode == 2
 
 
 def test_an_approval_is_a_compliance_officers_and_is_named_when_it_does_not_help(clip: tuple[Path, str]) -> None:
